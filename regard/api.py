@@ -1,0 +1,86 @@
+"""The Python face: `regard.load(folder)` and what it can do. Torch is imported when an engine needs it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from regard.decoding.options import SearchOptions
+from regard.errors import MissingDependencyError, ModelError
+from regard.translation import Translation, translate
+
+if TYPE_CHECKING:
+    from regard.engines.torch import TorchEngine
+
+DEFAULT_SEARCH = SearchOptions()
+
+
+def load(folder: str | Path, *, device: str = "cpu") -> "Model":
+    """Load a model folder, or the model of a run folder.
+
+    Raises:
+        ModelError: it is no model folder, or a damaged one.
+        MissingDependencyError: torch is not installed.
+    """
+    try:
+        from regard.engines.torch import TorchEngine
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingDependencyError("torch", "train", "Running this model") from error
+    return Model(TorchEngine.from_folder(Path(folder), device=device))
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention weights of one sentence pair, with the pieces of text they belong to."""
+
+    weights: np.ndarray  # (layers, heads, target pieces, source pieces); row t predicts target piece t
+    source: tuple[str, ...]  # the last one is the end of the sentence
+    target: tuple[str, ...]
+
+
+class Model:
+    """A trained translator."""
+
+    def __init__(self, engine: "TorchEngine"):
+        self.engine = engine
+
+    @overload
+    def translate(self, text: str, options: SearchOptions = ...) -> Translation: ...
+    @overload
+    def translate(self, text: Sequence[str], options: SearchOptions = ...) -> list[Translation]: ...
+    def translate(
+        self, text: str | Sequence[str], options: SearchOptions = DEFAULT_SEARCH
+    ) -> Translation | list[Translation]:
+        """Translate one line, or several: `model.translate("Good morning.").text`."""
+        if isinstance(text, str):
+            return translate(self.engine, [text], options)[0]
+        return translate(self.engine, list(text), options)
+
+    def attention(self, source: str, target: str | None = None) -> Attention:
+        """Encoder-decoder attention for a sentence and its translation, yours or the model's own.
+
+        The weights come from one forced plain pass over the finished translation; translating is not touched.
+
+        Raises:
+            ModelError: the model has no attention to its source.
+        """
+        tokens = self.engine.tokens
+        source_ids = tokens.encode_source(source)
+        if target is None:
+            result = self.translate(source)
+            if len(result.pieces) != 1:
+                raise ModelError(
+                    "attention needs one sentence that the model takes whole; this text is empty or too long."
+                )
+            target_ids = list(result.pieces[0])
+        else:
+            target_ids = tokens.encode_target(target)
+        weights = self.engine.attention([source_ids], [target_ids])
+        if not weights:
+            raise ModelError(f"a model of type {type(self.engine.model).__name__} has no attention to its source.")
+        pieces = tokens.target_pieces([*target_ids, tokens.eos_id])
+        return Attention(weights[0], tuple(tokens.source_pieces(source_ids)), tuple(pieces))

@@ -1,0 +1,225 @@
+"""Several architectures on the same data for the same budget: quality by length, training speed, parameters."""
+
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from regard.api import Model, load
+from regard.data.pairs import PairSet
+from regard.decoding.options import SearchOptions
+from regard.evaluation import metrics
+from regard.evaluation.metrics import LengthRow
+from regard.look.curves import Curve, Panel, draw_curves
+from regard.models import build
+from regard.models.protocol import Seq2Seq
+from regard.nn.attention import AdditiveAttention, MultiHeadAttention
+from regard.nn.padded import Padded
+from regard.runs.reporter import Reporter
+from regard.runs.run import Run
+from regard.runs.settings import DataSettings, settings_from
+from regard.training.batches import Batch
+from regard.training.loss import translation_loss
+from regard.training.optimizer import adamw
+from regard.training.plan import TrainingPlan
+
+SPEED_LENGTHS = (10, 20, 40, 80)  # tokens
+SPEED_BATCHES = (8, 64)  # sentences
+_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """What one architecture reached."""
+
+    arch: str
+    parameters: int
+    attention_parameters: int
+    minutes: float  # of training and validation
+    steps: int
+    dev_chrf: float
+    bleu: float  # on the test set
+    chrf: float
+    lengths: list[LengthRow]
+    # (sentence length, batch size) -> target tokens a second of a training step, median of several alternating rounds
+    speed: dict[tuple[int, int], float]
+
+
+def train_one(
+    arch: str,
+    tables: Mapping[str, Mapping[str, Any]],
+    data: DataSettings,
+    train_pairs: PairSet,
+    dev_pairs: PairSet,
+    folder: Path,
+    reporter: Reporter,
+) -> tuple[Model, dict[str, Any]]:
+    """Train one architecture in its own run folder; its model and its best validation."""
+    settings = settings_from(tables, data, len(train_pairs), arch, "settings")
+    best = Run(folder, settings, reporter).train(train_pairs, dev_pairs)
+    return load(folder), best
+
+
+def contest(
+    arch: str,
+    model: Model,
+    best: Mapping[str, Any],
+    test: PairSet,
+    edges: Sequence[int],
+    options: SearchOptions,
+    log: Path,
+) -> Contestant:
+    """Score a trained model on the test pairs."""
+    outputs = [result.text for result in model.translate(test.sources, options)]
+    scores = metrics.score(outputs, test.targets, metrics=("bleu", "chrf"), resamples=0)
+    network = model.engine.model
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return Contestant(
+        arch=arch,
+        parameters=count_parameters(network),
+        attention_parameters=count_attention_parameters(network),
+        minutes=max((row["time"].get("elapsed_seconds", 0.0) for row in rows), default=0.0) / 60,
+        steps=max((row["step"] for row in rows), default=0),
+        dev_chrf=best["dev_chrf"],
+        bleu=scores["bleu"].value,
+        chrf=scores["chrf"].value,
+        lengths=metrics.by_length(test.sources, outputs, test.targets, edges),
+        speed={},
+    )
+
+
+def count_parameters(model: Seq2Seq) -> int:
+    """All weights, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_attention_parameters(model: Seq2Seq) -> int:
+    """The weights of all attention modules: what the model would not have without them."""
+    modules = [module for module in model.modules() if isinstance(module, AdditiveAttention | MultiHeadAttention)]
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+
+def training_speed(models: Mapping[str, Mapping[str, Any]], vocab_size: int) -> dict[str, dict[tuple[int, int], float]]:
+    """Target tokens a second of one training step, by sentence length and batch size.
+
+    A recurrent network takes one position after another, a Transformer all at once: the first gains nothing from long
+    sentences, the second pays for them with the square. Rounds alternate between the models, for machines drift.
+
+    Args:
+        models: architecture -> its model settings.
+
+    Returns:
+        architecture -> (tokens in a sentence, sentences in a batch) -> median of the rounds.
+    """
+    plan = TrainingPlan()
+    random = torch.Generator().manual_seed(1)
+    networks = {arch: build(arch, {**values, "vocab_size": vocab_size}).train() for arch, values in models.items()}
+    optimizers = {arch: adamw(network, plan) for arch, network in networks.items()}
+    results: dict[str, dict[tuple[int, int], list[float]]] = {arch: {} for arch in networks}
+    for length in SPEED_LENGTHS:
+        for batch_size in SPEED_BATCHES:
+            batch = _made_up_batch(length, batch_size, vocab_size, random)
+            for number in range(_ROUNDS + 1):
+                for arch, network in networks.items():
+                    began = time.perf_counter()
+                    translation_loss(network, batch).loss.backward()
+                    optimizers[arch].step()
+                    optimizers[arch].zero_grad()
+                    seconds = time.perf_counter() - began
+                    if number:  # the first round warms up
+                        results[arch].setdefault((length, batch_size), []).append(batch.target_tokens / seconds)
+    return {arch: {key: statistics.median(values) for key, values in found.items()} for arch, found in results.items()}
+
+
+def report_lines(contestants: Sequence[Contestant]) -> list[str]:
+    """The comparison as tables, for people."""
+    lines = ["architecture   parameters  of attention  minutes    steps   BLEU   chrF"]
+    lines += [
+        f"{row.arch:<14} {row.parameters:>10,}  {row.attention_parameters:>12,}  {row.minutes:>7.1f}  {row.steps:>7,}"
+        f"  {row.bleu:>5.1f}  {row.chrf:>5.1f}"
+        for row in contestants
+    ]
+    labels = [row.label for row in contestants[0].lengths]
+    counts = [row.n for row in contestants[0].lengths]
+    lines += ["", "BLEU by source words" + "".join(f"{label:>16}" for label in labels)]
+    lines.append(f"{'  sentences':<20}" + "".join(f"{count:>16,}" for count in counts))
+    for contestant in contestants:
+        cells = [
+            ""
+            if row.bleu is None or row.low is None or row.high is None
+            else f"{row.bleu:.1f} [{row.low:.0f}, {row.high:.0f}]"
+            for row in contestant.lengths
+        ]
+        lines.append(f"{'  ' + contestant.arch:<20}" + "".join(f"{cell:>16}" for cell in cells))
+    if any(contestant.speed for contestant in contestants):
+        keys = sorted(contestants[0].speed, key=lambda key: (key[1], key[0]))
+        lines += ["", "training, tokens a second, by sentence length x batch"]
+        lines.append(" " * 20 + "".join(f"{f'{length} x {batch}':>10}" for length, batch in keys))
+        for contestant in contestants:
+            cells = [f"{contestant.speed[key]:,.0f}" for key in keys]
+            lines.append(f"{'  ' + contestant.arch:<20}" + "".join(f"{cell:>10}" for cell in cells))
+    return lines
+
+
+def draw(contestants: Sequence[Contestant], path: Path, note: str = "") -> None:
+    """The comparison as a picture: quality by length, and speed by length where it was measured."""
+    panels = [quality_panel({row.arch: row.lengths for row in contestants})]
+    if any(row.speed for row in contestants):
+        largest = max(SPEED_BATCHES)
+        curves = [
+            Curve(row.arch, SPEED_LENGTHS, [row.speed[length, largest] for length in SPEED_LENGTHS])
+            for row in contestants
+        ]
+        panels.append(
+            Panel(f"Training speed, batches of {largest}", "tokens in a sentence", "target tokens a second", curves)
+        )
+    draw_curves(panels, path, note=note)
+
+
+def quality_panel(lengths: Mapping[str, Sequence[LengthRow]]) -> Panel:
+    """BLEU by source length with its interval, a curve for each model."""
+    labels = [row.label for row in next(iter(lengths.values())) if row.n]
+    curves = []
+    for arch, all_rows in lengths.items():
+        rows = [row for row in all_rows if row.bleu is not None]
+        curves.append(
+            Curve(
+                arch,
+                range(len(rows)),
+                [row.bleu or 0.0 for row in rows],
+                [row.low or 0.0 for row in rows],
+                [row.high or 0.0 for row in rows],
+            )
+        )
+    return Panel("Quality by sentence length", "words in the source", "BLEU", curves, labels)
+
+
+def to_json(contestants: Sequence[Contestant]) -> list[dict[str, Any]]:
+    """The comparison for machines."""
+    return [
+        {
+            **asdict(row),
+            "speed": [
+                {"length": length, "batch": batch, "tokens_per_second": speed}
+                for (length, batch), speed in row.speed.items()
+            ],
+        }
+        for row in contestants
+    ]
+
+
+def _interval(row: LengthRow) -> str:
+    if row.bleu is None or row.low is None or row.high is None:
+        return ""
+    return f"{row.bleu:.1f} [{row.low:.0f}, {row.high:.0f}]"
+
+
+def _made_up_batch(length: int, batch_size: int, vocab_size: int, random: torch.Generator) -> Batch:
+    ids = torch.randint(4, vocab_size, (batch_size, length), generator=random)
+    padded = Padded(ids, torch.full((batch_size,), length))
+    return Batch(padded, padded, ids.flatten(), batch_size)

@@ -1,0 +1,135 @@
+"""Frozen dataclasses to and from plain data: JSON in a model folder, TOML in a run folder.
+
+A configuration is closed: a key that the dataclass does not have is an error, never ignored. Values are data only:
+no class names are looked up and nothing from the environment enters.
+"""
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from regard.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+def from_dict(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
+    """Build a configuration dataclass from plain values.
+
+    Args:
+        cls: a dataclass whose fields are bool, int, float, str, a union of these with None, or tuples of them.
+        values: the fields by name; missing ones take their defaults.
+        where: what the values were read from, for messages ("model.toml, [training]").
+
+    Raises:
+        ConfigError: unknown or missing key, or a value of another type.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected a table of settings, found {_kind(values)}.")
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ConfigError(
+            f"{where}: unknown setting {', '.join(unknown)}. Known settings are {', '.join(sorted(fields))}."
+        )
+    required = [
+        name
+        for name, field in fields.items()
+        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if required:
+        raise ConfigError(f"{where}: setting {', '.join(required)} is missing.")
+    expected_types = typing.get_type_hints(cls)
+    return cls(**{name: _convert(value, expected_types[name], f"{where}, {name}") for name, value in values.items()})
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The fields of a configuration dataclass as plain values (tuples become lists)."""
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: the file is missing, is not UTF-8, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML ({error}).") from error
+
+
+def to_toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """Write sections of plain values as TOML. None is left out: TOML has no word for it."""
+    blocks = []
+    for name, values in sections.items():
+        lines = [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in values.items() if value is not None)]
+        blocks.append("\n".join(lines) + "\n")
+    return "\n".join(blocks)
+
+
+def parse_setting(text: str) -> tuple[str, str, Any]:
+    """Read one `--set section.key=value`; the value is TOML, or else taken as a string.
+
+    Raises:
+        ConfigError: not of the form section.key=value.
+    """
+    left, equals, value = text.partition("=")
+    section, dot, key = left.strip().partition(".")
+    if not (equals and dot and section and key):
+        raise ConfigError(f"--set {text}: expected section.key=value, for example training.learning_rate=0.001.")
+    try:
+        return section, key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return section, key, value.strip()
+
+
+def _convert(value: Any, expected: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        choices = [argument for argument in arguments if argument is not type(None)]
+        return _convert(value, choices[0], where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where}: expected a list, found {_kind(value)}.")
+        return tuple(_convert(item, arguments[0], where) for item in value)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ConfigError(f"{where}: expected one of {', '.join(map(str, arguments))}, found {value!r}.")
+        return value
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if expected in (int, float, str, bool) and type(value) is not expected:
+        raise ConfigError(f"{where}: expected {_NAMES[expected]}, found {_kind(value)}.")
+    return value
+
+
+_NAMES: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _kind(value: Any) -> str:
+    return f"{_NAMES.get(type(value), type(value).__name__)} ({value!r})"
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return repr(value)

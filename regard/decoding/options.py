@@ -1,0 +1,52 @@
+"""How to search for a translation, and what is found. No torch: every engine takes and gives these."""
+
+import math
+from dataclasses import dataclass
+
+from regard.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How to look for a translation."""
+
+    beam_size: int = 5  # hypotheses kept at each step; 1: greedy
+    length_penalty: float = 0.6  # α of Wu et al. 2016, equation 14; 0: none, higher prefers longer
+    n_best: int = 1  # hypotheses returned
+    min_length: int = 0  # tokens, eos not counted
+    max_length: int = 0  # tokens, eos not counted; 0: `max_length_ratio` decides
+    max_length_ratio: float = 2.0  # of the source length, plus 16 tokens
+    sample: bool = False  # draw from the distribution instead of searching for its best; n_best independent draws
+    temperature: float = 1.0  # divides the logits before drawing
+    top_k: int = 0  # draw from the k best tokens only; 0: all
+    top_p: float = 1.0  # draw from the best tokens that hold this share of the probability
+    seed: int = 1  # of the draws
+
+    def __post_init__(self) -> None:
+        for name in ("beam_size", "n_best"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("min_length", "max_length", "top_k", "length_penalty"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not self.sample and self.n_best > self.beam_size:
+            raise ConfigError(f"n_best ({self.n_best}) needs a beam_size as large, got {self.beam_size}")
+        if self.max_length and self.min_length > self.max_length:
+            raise ConfigError(f"min_length ({self.min_length}) is above max_length ({self.max_length})")
+        if self.temperature <= 0 or not 0 < self.top_p <= 1 or self.max_length_ratio <= 0:
+            raise ConfigError("temperature and max_length_ratio must be above 0, and top_p above 0 and at most 1")
+
+    def limit(self, source_length: int, model_limit: int) -> int:
+        """Most target tokens for a source of this length, eos not counted."""
+        wanted = self.max_length or math.ceil(self.max_length_ratio * source_length) + 16
+        return max(1, min(wanted, model_limit - 1))
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One translation in ids."""
+
+    ids: tuple[int, ...]  # without bos and eos
+    log_probs: tuple[float, ...]  # of each id, then of eos if finished; nats, before temperature
+    score: float  # total log-probability divided by the length penalty: what the search maximised
+    finished: bool  # False: cut at the length limit

@@ -1,0 +1,126 @@
+"""The reference engine: any model family, in torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from regard.data.tokens import Tokens
+from regard.decoding.search import Hypothesis, SearchOptions, search
+from regard.models.folder import load
+from regard.models.protocol import Seq2Seq
+from regard.nn.padded import Padded, pad
+
+_LENGTH_STEP = 8  # padded source lengths are multiples of this
+
+
+class TorchEngine:
+    """Runs a model in evaluation mode. Batches hold sentences of one padded length, results come in input order."""
+
+    def __init__(self, model: Seq2Seq, tokens: Tokens, *, batch_tokens: int = 8_192):
+        """Wrap a model.
+
+        Args:
+            batch_tokens: padded source tokens times beam in a batch, at most.
+        """
+        self.model = model
+        self.tokens = tokens
+        self.batch_tokens = batch_tokens
+
+    @classmethod
+    def from_folder(cls, folder: Path, *, device: str = "cpu") -> "TorchEngine":
+        """Load a model folder or a run folder."""
+        loaded = load(folder, torch.device(device))
+        return cls(loaded.model, loaded.tokens)
+
+    @property
+    def max_length(self) -> int:
+        """Longest source in tokens, eos counted."""
+        return self.model.config.max_length
+
+    def search(self, sources: Sequence[Sequence[int]], options: SearchOptions) -> list[list[Hypothesis]]:
+        """Translate encoded sentences, each with its eos; for each the hypotheses, best first."""
+        was_training = self.model.training
+        self.model.eval()
+        width = options.n_best if options.sample else options.beam_size
+        results: list[list[Hypothesis]] = [[] for _ in sources]
+        for rows in self._batches([len(ids) for ids in sources], width):
+            batch = pad([sources[row] for row in rows], pad_id=self.tokens.pad_id, multiple_of=_LENGTH_STEP)
+            found = search(
+                self.model,
+                batch,
+                options,
+                bos_id=self.tokens.bos_id,
+                eos_id=self.tokens.eos_id,
+                pad_id=self.tokens.pad_id,
+                keys=rows,
+            )
+            for row, hypotheses in zip(rows, found, strict=True):
+                results[row] = hypotheses
+        self.model.train(was_training)
+        return results
+
+    @torch.inference_mode()
+    def score(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Forced decoding: the log-probability (nats) of each target id and of the eos after it.
+
+        Args:
+            sources: with eos.
+            targets: without bos and eos.
+        """
+        self.model.eval()
+        results: list[list[float]] = [[] for _ in sources]
+        for rows in self._batches([len(ids) for ids in sources], 1):
+            source, target = self._forced_batch([sources[row] for row in rows], [targets[row] for row in rows])
+            log_probs = self.model.output(self.model.states(source, target)).log_softmax(-1)
+            for number, row in enumerate(rows):
+                labels = torch.tensor([*targets[row], self.tokens.eos_id])[:, None]
+                results[row] = log_probs[number, : len(labels)].gather(1, labels)[:, 0].tolist()
+        return results
+
+    @torch.inference_mode()
+    def attention(
+        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], kind: str = "cross"
+    ) -> list[np.ndarray]:
+        """Weights of one forced plain pass over given targets.
+
+        Args:
+            sources: with eos.
+            targets: without bos and eos.
+            kind: "cross", "encoder" or "decoder"; a model that lacks it gives no arrays.
+
+        Returns:
+            For each pair (layers, H, T + 1, S): row t is the distribution used to predict target token t, the last row
+            predicts eos. Empty if the model has no such attention.
+        """
+        self.model.eval()
+        results: list[np.ndarray] = [np.empty(0)] * len(sources)
+        for rows in self._batches([len(ids) for ids in sources], 1):
+            source, target = self._forced_batch([sources[row] for row in rows], [targets[row] for row in rows])
+            weights = self.model.forced(source, target, return_weights=True).weights
+            if kind not in weights:
+                return []
+            for number, row in enumerate(rows):
+                lengths = {"source": len(sources[row]), "target": len(targets[row]) + 1}
+                queries = lengths["source" if kind == "encoder" else "target"]
+                keys = lengths["target" if kind == "decoder" else "source"]
+                results[row] = weights[kind][number, :, :, :queries, :keys].numpy()
+        return results
+
+    def _forced_batch(
+        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+    ) -> tuple[Padded, Padded]:
+        source = pad(sources, pad_id=self.tokens.pad_id, multiple_of=_LENGTH_STEP)
+        target = pad([[self.tokens.bos_id, *ids] for ids in targets], pad_id=self.tokens.pad_id)
+        return source, target
+
+    def _batches(self, lengths: Sequence[int], width: int) -> list[list[int]]:
+        """Row numbers, grouped by padded length, longest first (so that memory runs out at once or not at all)."""
+        padded = -(-np.asarray(lengths, dtype=np.int64) // _LENGTH_STEP) * _LENGTH_STEP
+        batches = []
+        for length in sorted(set(padded.tolist()), reverse=True):
+            rows = np.flatnonzero(padded == length).tolist()
+            size = max(1, self.batch_tokens // (length * width))
+            batches += [rows[first : first + size] for first in range(0, len(rows), size)]
+        return batches

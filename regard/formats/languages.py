@@ -1,0 +1,49 @@
+"""Which of the languages in a file are meant: BCP-47 tags compared part by part."""
+
+from collections.abc import Sequence
+
+
+def parts(tag: str) -> list[str]:
+    """The parts of a tag, lower-case: ["pt", "br"] of "pt-BR" or "pt_BR"."""
+    return tag.strip().lower().replace("_", "-").split("-")
+
+
+def best_match(wanted: str, tags: Sequence[str]) -> int | None:
+    """The position in `tags` of the one that `wanted` means; None if there is none.
+
+    The same tag is best; then a more particular one ("en" takes "en-US"); then a more general one ("pt-BR" takes "pt").
+    "pt-BR" never takes "pt-PT". Among equals the first one.
+    """
+    want = parts(wanted)
+    ranks = []
+    for position, tag in enumerate(tags):
+        have = parts(tag)
+        if have == want:
+            return position
+        if have[: len(want)] == want:
+            ranks.append((1, 0, position))
+        elif want[: len(have)] == have:
+            ranks.append((2, -len(have), position))
+    return min(ranks)[2] if ranks else None
+
+
+def choose_pair(tags: Sequence[str], source: str | None, target: str | None) -> tuple[int, int] | None:
+    """The positions of the source and the target language in `tags`; None if they cannot be told.
+
+    A language that is not given is the other one of exactly two; if neither is given, two stand in the order source,
+    target.
+    """
+    if source is None and target is None:
+        return (0, 1) if len(tags) == 2 else None
+    given = source if source is not None else target
+    assert given is not None
+    first = best_match(given, tags)
+    if first is None:
+        return None
+    others = [position for position in range(len(tags)) if position != first]
+    if source is not None and target is not None:
+        found = best_match(target, [tags[position] for position in others])
+        return None if found is None else (first, others[found])
+    if len(others) != 1:
+        return None
+    return (first, others[0]) if source is not None else (others[0], first)

@@ -1,0 +1,1 @@
+"""Attention weights and curves, given as plain arrays, to pictures."""

@@ -1,0 +1,30 @@
+"""The model families, one file each, and the one table that names them."""
+
+from typing import Any
+
+from regard.config import from_dict
+from regard.errors import ConfigError
+from regard.models.gnmt import GNMT, GNMTConfig
+from regard.models.protocol import Seq2Seq
+from regard.models.rnn import RNN, RNNConfig
+from regard.models.rnnsearch import RNNSearch, RNNSearchConfig
+from regard.models.transformer import Transformer, TransformerConfig
+
+MODELS: dict[str, tuple[type, type[Seq2Seq]]] = {
+    "rnn": (RNNConfig, RNN),
+    "rnnsearch": (RNNSearchConfig, RNNSearch),
+    "gnmt": (GNMTConfig, GNMT),
+    "transformer": (TransformerConfig, Transformer),
+}
+
+
+def build(arch: str, values: dict[str, Any], where: str = "model") -> Seq2Seq:
+    """Make a model from its family's name and its configuration as plain values.
+
+    Raises:
+        ConfigError: unknown family, unknown setting, or a value out of range.
+    """
+    if arch not in MODELS:
+        raise ConfigError(f"{where}: unknown architecture {arch!r}. Known are {', '.join(MODELS)}.")
+    config_class, model_class = MODELS[arch]
+    return model_class(from_dict(config_class, values, where))

@@ -1,0 +1,120 @@
+"""GNMT: deep residual LSTM stacks with attention from the bottom decoder layer (Wu et al. 2016)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regard.errors import ConfigError
+from regard.models.protocol import Forced, Seq2Seq
+from regard.models.rnn import check_sizes
+from regard.nn.attention import AdditiveAttention, Pattern
+from regard.nn.layers import Dropout, Embedding, OutputLayer
+from regard.nn.padded import Padded
+from regard.nn.recurrent import Bidirectional
+
+
+@dataclass(frozen=True, kw_only=True)
+class GNMTConfig:
+    """Sizes of GNMT. Defaults: Wu et al. 2016, section 3 and 8.3."""
+
+    vocab_size: int  # shared by source and target
+    hidden_size: int = 1024
+    num_layers: int = 8  # in the encoder (the first is bidirectional) and in the decoder
+    attention_size: int = 1024
+    dropout: float = 0.2  # before each layer
+    tied_embeddings: bool = True  # target embedding = output matrix
+    max_length: int = 256
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "vocab_size", "hidden_size", "num_layers", "attention_size", "max_length")
+        if self.num_layers < 2:
+            raise ConfigError(
+                f"num_layers must be at least 2 (a bidirectional layer and one above), got {self.num_layers}"
+            )
+        if self.hidden_size % 2:
+            raise ConfigError(f"hidden_size must be even (half for each direction), got {self.hidden_size}")
+
+
+@dataclass(frozen=True)
+class GNMTState:
+    """What decoding remembers: each decoder layer's LSTM state, and the encoded source."""
+
+    layers: tuple[tuple[Tensor, Tensor], ...]  # hidden and cell state of each layer, (1, R, hidden)
+    memory: Tensor  # (B, S, hidden); R is a multiple of B
+    projected: Tensor  # (B, S, attention)
+    source: Pattern
+
+    def select(self, rows: Tensor) -> "GNMTState":
+        flat = rows.flatten()
+        kept = rows[:, 0] // (self.layers[0][0].size(1) // self.memory.size(0))
+        layers = tuple((hidden[:, flat], cell[:, flat]) for hidden, cell in self.layers)
+        if torch.equal(kept, torch.arange(self.memory.size(0), device=kept.device)):
+            return GNMTState(layers, self.memory, self.projected, self.source)
+        lengths = self.source.key_lengths
+        source = Pattern(None if lengths is None else lengths[kept])
+        return GNMTState(layers, self.memory[kept], self.projected[kept], source)
+
+
+class GNMT(Seq2Seq):
+    """Deep LSTMs with residual connections from the third layer on (second in the decoder).
+
+    The bottom decoder layer reads target tokens only; its output asks the source, and the context it gets goes into all
+    layers above and into the output. Nothing in training waits for an attention step, so every layer runs over the whole
+    sentence at once: this is the paper's reason for taking the bottom layer (its section 3). Relative to the paper:
+    the query is the bottom layer's present output, not the previous one, and sizes are free.
+    """
+
+    def __init__(self, config: GNMTConfig):
+        super().__init__()
+        self.config = config
+        hidden = config.hidden_size
+        self.source_embedding = Embedding(config.vocab_size, hidden)
+        self.target_embedding = Embedding(config.vocab_size, hidden)
+        self.encoder_bottom = Bidirectional(nn.LSTM, hidden, hidden // 2)
+        self.encoder = nn.ModuleList(nn.LSTM(hidden, hidden, batch_first=True) for _ in range(config.num_layers - 1))
+        self.decoder_bottom = nn.LSTM(hidden, hidden, batch_first=True)
+        self.attention = AdditiveAttention(hidden, hidden, config.attention_size)
+        self.decoder = nn.ModuleList(
+            nn.LSTM(2 * hidden, hidden, batch_first=True) for _ in range(config.num_layers - 1)
+        )
+        self.readout = nn.Linear(2 * hidden, hidden)
+        self.dropout = Dropout(config.dropout)
+        tied_to = self.target_embedding if config.tied_embeddings else None
+        self.output = OutputLayer(hidden, config.vocab_size, tied_to=tied_to)
+
+    def states(self, source: Padded, target: Padded) -> Tensor:
+        return self._decode(target.ids, self.start(source))[0]
+
+    def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
+        states, _, weights = self._decode(target.ids, self.start(source))
+        return Forced(self.output(states), {"cross": weights[:, None]} if return_weights else {})
+
+    def start(self, source: Padded) -> GNMTState:
+        states = self.encoder_bottom(self.dropout(self.source_embedding(source.ids)), source.lengths)
+        for number, layer in enumerate(self.encoder):
+            output, _ = layer(self.dropout(states))
+            states = output + states if number else output
+        zeros = states.new_zeros(1, states.size(0), self.config.hidden_size)
+        layers = tuple((zeros, zeros) for _ in range(self.config.num_layers))
+        return GNMTState(layers, states, self.attention.project(states), Pattern(source.lengths))
+
+    def step(self, ids: Tensor, state: GNMTState) -> tuple[Tensor, GNMTState]:
+        states, state, _ = self._decode(ids, state)
+        return self.output(states), state
+
+    def _decode(self, ids: Tensor, state: GNMTState) -> tuple[Tensor, GNMTState, Tensor]:
+        """Read (R, n) tokens: states (R, n, hidden), the new state, weights (B, 1, beam * n, S)."""
+        sentences, (rows, length) = state.memory.size(0), ids.shape
+        states, bottom = self.decoder_bottom(self.dropout(self.target_embedding(ids)), state.layers[0])
+        query = states.reshape(sentences, -1, states.size(-1))  # (B, beam * n, hidden)
+        context, weights = self.attention(query, state.projected, state.memory, state.source)
+        context = context.reshape(rows, length, -1)
+        layers = [bottom]
+        for layer, before in zip(self.decoder, state.layers[1:], strict=True):
+            output, after = layer(self.dropout(torch.cat([states, context], dim=-1)), before)
+            states = output + states
+            layers.append(after)
+        read = torch.tanh(self.readout(torch.cat([states, context], dim=-1)))
+        new = GNMTState(tuple(layers), state.memory, state.projected, state.source)
+        return self.dropout(read), new, weights

@@ -1,0 +1,58 @@
+"""What training, decoding and looking ask of every sequence-to-sequence model. They know no more of it than this.
+
+A new model is one file in this folder with a subclass of `Seq2Seq`, and one line in the table of `__init__.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from torch import Tensor, nn
+
+from regard.nn.layers import OutputLayer
+from regard.nn.padded import Padded
+
+
+@dataclass(frozen=True)
+class Forced:
+    """One pass over given targets."""
+
+    logits: Tensor  # (B, T, V); row t scores target token t, given those before it
+    # By kind ("encoder", "decoder", "cross"): (B, layers, H, Q, K). Row t of "cross" is the distribution over source
+    # tokens used to predict target token t. Only the kinds that the model has.
+    weights: dict[str, Tensor]
+
+
+class DecoderState(Protocol):
+    """Everything a decoder remembers between steps, as a value: a step returns a new one."""
+
+    def select(self, rows: Tensor) -> Self:
+        """Keep and reorder rows.
+
+        Args:
+            rows: (sentences, beam), int64: for each sentence that stays, the present rows its next hypotheses continue.
+                The rows of one sentence stand together, before and after; its source memory is stored once.
+        """
+        ...
+
+
+class Seq2Seq(nn.Module):
+    """A model that reads a source and writes a target."""
+
+    config: Any  # a frozen dataclass with at least vocab_size and max_length
+    output: OutputLayer  # from states to logits: training computes its loss in pieces, without all logits at once
+
+    def states(self, source: Padded, target: Padded) -> Tensor:
+        """Teacher forcing: (B, T, size) states, one for each target input token (bos, then the target)."""
+        raise NotImplementedError
+
+    def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
+        """Teacher forcing up to the logits; with `return_weights` the plain attention path, every layer and head."""
+        raise NotImplementedError
+
+    def start(self, source: Padded) -> Any:
+        """Read the source; the `DecoderState` has one row a sentence."""
+        raise NotImplementedError
+
+    def step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Read n >= 1 more target tokens (R, n) in every row: logits (R, n, V) for what follows each, new state."""
+        raise NotImplementedError

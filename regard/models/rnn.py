@@ -1,0 +1,95 @@
+"""The RNN encoder-decoder whose single final state carries the sentence (Cho et al. 2014; Sutskever et al. 2014)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regard.errors import ConfigError
+from regard.models.protocol import Forced, Seq2Seq
+from regard.nn.layers import Dropout, Embedding, OutputLayer
+from regard.nn.padded import Padded
+from regard.nn.recurrent import last_real
+
+
+@dataclass(frozen=True, kw_only=True)
+class RNNConfig:
+    """Sizes of an RNN encoder-decoder. Defaults: Cho et al. 2014, section 4.1, with one size for states and tokens."""
+
+    vocab_size: int  # shared by source and target
+    hidden_size: int = 1000
+    embedding_size: int = 620
+    num_layers: int = 1  # of the encoder and of the decoder
+    dropout: float = 0.2  # on embeddings and before the output
+    tied_embeddings: bool = True  # target embedding = output matrix
+    max_length: int = 256
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "vocab_size", "hidden_size", "embedding_size", "num_layers", "max_length")
+
+
+def check_sizes(config: object, *names: str) -> None:
+    """Raise ConfigError unless each named size is at least 1 and dropout is a probability below 1."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{name} must be at least 1, got {getattr(config, name)}")
+    if not 0 <= config.dropout < 1:  # type: ignore[attr-defined]
+        raise ConfigError(f"dropout must be at least 0 and below 1, got {config.dropout}")  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class RNNState:
+    """What decoding remembers: the recurrent state, and the source in one vector."""
+
+    hidden: Tensor  # (layers, R, hidden)
+    summary: Tensor  # (B, hidden), the encoder's final state; R is a multiple of B
+
+    def select(self, rows: Tensor) -> "RNNState":
+        width = self.hidden.size(1) // self.summary.size(0)
+        return RNNState(self.hidden[:, rows.flatten()], self.summary[rows[:, 0] // width])
+
+
+class RNN(Seq2Seq):
+    """A GRU reads the source; its last state starts the decoder and is an input of each of its steps.
+
+    Everything the decoder knows of the source went through one vector of `hidden_size` numbers: long sentences do not
+    fit. That is the point of this model.
+    """
+
+    def __init__(self, config: RNNConfig):
+        super().__init__()
+        self.config = config
+        hidden, embedding = config.hidden_size, config.embedding_size
+        self.source_embedding = Embedding(config.vocab_size, embedding)
+        self.target_embedding = Embedding(config.vocab_size, embedding)
+        self.encoder = nn.GRU(embedding, hidden, config.num_layers, batch_first=True)
+        self.initial = nn.Linear(hidden, hidden)
+        self.decoder = nn.GRU(embedding + hidden, hidden, config.num_layers, batch_first=True)
+        self.readout = nn.Linear(2 * hidden + embedding, embedding)
+        self.dropout = Dropout(config.dropout)
+        tied_to = self.target_embedding if config.tied_embeddings else None
+        self.output = OutputLayer(embedding, config.vocab_size, tied_to=tied_to)
+
+    def states(self, source: Padded, target: Padded) -> Tensor:
+        return self._decode(target.ids, self.start(source))[0]
+
+    def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
+        return Forced(self.output(self.states(source, target)), {})
+
+    def start(self, source: Padded) -> RNNState:
+        encoded, _ = self.encoder(self.dropout(self.source_embedding(source.ids)))
+        summary = last_real(encoded, source.lengths)
+        first = torch.tanh(self.initial(summary))
+        return RNNState(first.expand(self.config.num_layers, -1, -1).contiguous(), summary)
+
+    def step(self, ids: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
+        states, state = self._decode(ids, state)
+        return self.output(states), state
+
+    def _decode(self, ids: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
+        embedded = self.dropout(self.target_embedding(ids))  # (R, n, embedding)
+        beam = ids.size(0) // state.summary.size(0)
+        summary = state.summary.repeat_interleave(beam, dim=0)[:, None].expand(-1, ids.size(1), -1)
+        decoded, hidden = self.decoder(torch.cat([embedded, summary], dim=-1), state.hidden)
+        read = torch.tanh(self.readout(torch.cat([decoded, summary, embedded], dim=-1)))
+        return self.dropout(read), RNNState(hidden, state.summary)

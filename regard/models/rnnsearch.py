@@ -1,0 +1,107 @@
+"""RNNsearch: additive attention over a bidirectional encoder (Bahdanau, Cho and Bengio 2015)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regard.models.protocol import Forced, Seq2Seq
+from regard.models.rnn import check_sizes
+from regard.nn.attention import AdditiveAttention, Pattern
+from regard.nn.layers import Dropout, Embedding, OutputLayer
+from regard.nn.padded import Padded
+from regard.nn.recurrent import AttentiveGRUCell, Bidirectional
+
+
+@dataclass(frozen=True, kw_only=True)
+class RNNSearchConfig:
+    """Sizes of RNNsearch. Defaults: Bahdanau et al. 2015, appendix A.2.3 and B.1."""
+
+    vocab_size: int  # shared by source and target
+    hidden_size: int = 1000  # n, in each direction of the encoder and in the decoder
+    embedding_size: int = 620  # m
+    attention_size: int = 1000  # n'
+    dropout: float = 0.2  # on embeddings, annotations and before the output; the paper has none
+    tied_embeddings: bool = True  # target embedding = output matrix
+    max_length: int = 256
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "vocab_size", "hidden_size", "embedding_size", "attention_size", "max_length")
+
+
+@dataclass(frozen=True)
+class RNNSearchState:
+    """What decoding remembers: the recurrent state, and the annotations of the source."""
+
+    hidden: Tensor  # (R, hidden), s_i
+    memory: Tensor  # (B, S, 2 * hidden), the annotations h_j; R is a multiple of B
+    projected: Tensor  # (B, S, attention), U_a h_j
+    source: Pattern
+
+    def select(self, rows: Tensor) -> "RNNSearchState":
+        hidden = self.hidden[rows.flatten()]
+        kept = rows[:, 0] // (self.hidden.size(0) // self.memory.size(0))
+        if torch.equal(kept, torch.arange(self.memory.size(0), device=kept.device)):
+            return RNNSearchState(hidden, self.memory, self.projected, self.source)
+        lengths = self.source.key_lengths
+        source = Pattern(None if lengths is None else lengths[kept])
+        return RNNSearchState(hidden, self.memory[kept], self.projected[kept], source)
+
+
+class RNNSearch(Seq2Seq):
+    """For each target word the decoder searches the source for where the relevant information is.
+
+    Relative to the paper: the readout takes the new state s_i (its equation 4; the appendix writes s_(i-1)), and the
+    output matrix is tied to the target embedding.
+    """
+
+    def __init__(self, config: RNNSearchConfig):
+        super().__init__()
+        self.config = config
+        hidden, embedding = config.hidden_size, config.embedding_size
+        self.source_embedding = Embedding(config.vocab_size, embedding)
+        self.target_embedding = Embedding(config.vocab_size, embedding)
+        self.encoder = Bidirectional(nn.GRU, embedding, hidden)
+        self.initial = nn.Linear(hidden, hidden)  # W_s
+        self.attention = AdditiveAttention(hidden, 2 * hidden, config.attention_size)
+        self.cell = AttentiveGRUCell(embedding, 2 * hidden, hidden)
+        self.readout = nn.Linear(3 * hidden + embedding, 2 * embedding)  # U_o, V_o, C_o
+        self.dropout = Dropout(config.dropout)
+        tied_to = self.target_embedding if config.tied_embeddings else None
+        self.output = OutputLayer(embedding, config.vocab_size, tied_to=tied_to)
+
+    def states(self, source: Padded, target: Padded) -> Tensor:
+        return self._decode(target.ids, self.start(source))[0]
+
+    def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
+        states, _, weights = self._decode(target.ids, self.start(source))
+        return Forced(self.output(states), {"cross": weights[:, None]} if return_weights else {})
+
+    def start(self, source: Padded) -> RNNSearchState:
+        memory = self.dropout(self.encoder(self.dropout(self.source_embedding(source.ids)), source.lengths))
+        first = torch.tanh(self.initial(memory[:, 0, self.config.hidden_size :]))  # the backward state at word 1
+        return RNNSearchState(first, memory, self.attention.project(memory), Pattern(source.lengths))
+
+    def step(self, ids: Tensor, state: RNNSearchState) -> tuple[Tensor, RNNSearchState]:
+        states, state, _ = self._decode(ids, state)
+        return self.output(states), state
+
+    def _decode(self, ids: Tensor, state: RNNSearchState) -> tuple[Tensor, RNNSearchState, Tensor]:
+        """Read (R, n) tokens: states (R, n, embedding), the new state, weights (B, 1, beam * n, S)."""
+        sentences, rows = state.memory.size(0), ids.size(0)
+        embedded = self.dropout(self.target_embedding(ids))  # (R, n, embedding)
+        gates = self.cell.project(embedded)
+        hidden, all_hidden, contexts, all_weights = state.hidden, [], [], []
+        for position in range(ids.size(1)):
+            query = hidden.view(sentences, -1, hidden.size(-1))  # (B, beam, hidden)
+            context, weights = self.attention(query, state.projected, state.memory, state.source)
+            context = context.reshape(rows, -1)  # c_i
+            hidden = self.cell(gates[:, position], context, hidden)  # s_i
+            all_hidden.append(hidden)
+            contexts.append(context)
+            all_weights.append(weights)
+        read = torch.cat([torch.stack(all_hidden, 1), torch.stack(contexts, 1), embedded], dim=-1)
+        deep = self.readout(read)  # t~_i, (R, n, 2 * embedding)
+        states = deep.unflatten(-1, (-1, 2)).amax(-1)  # maxout
+        new = RNNSearchState(hidden, state.memory, state.projected, state.source)
+        return self.dropout(states), new, torch.cat(all_weights, dim=2)

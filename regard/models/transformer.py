@@ -1,0 +1,224 @@
+"""The Transformer (Vaswani et al. 2017)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from regard.errors import ConfigError
+from regard.models.protocol import Forced, Seq2Seq
+from regard.nn.attention import MultiHeadAttention, Pattern
+from regard.nn.layers import Activation, Dropout, Embedding, FeedForward, NormPlace, OutputLayer, Residual
+from regard.nn.padded import Padded
+from regard.nn.positions import PositionalEmbedding, Positions
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """Sizes of an encoder-decoder Transformer. Defaults: "base" in Vaswani et al. 2017, table 3."""
+
+    vocab_size: int  # shared by source and target
+    hidden_size: int = 512  # d_model
+    num_layers: int = 6  # N, in the encoder
+    num_heads: int = 8  # h
+    feed_forward_size: int = 2048  # d_ff
+    decoder_num_layers: int = 0  # 0: as many as the encoder; a shallow decoder translates faster (Kasai et al. 2021)
+    decoder_num_heads: int = 0  # 0: as the encoder
+    decoder_feed_forward_size: int = 0  # 0: as the encoder
+    dropout: float = 0.1  # P_drop: on embeddings and on each sub-layer's output
+    attention_dropout: float = 0.0  # on attention weights
+    activation_dropout: float = 0.0  # inside the feed-forward block
+    norm_place: NormPlace = "pre"  # the paper: "post"; "pre" trains at small scale without tuning the warm-up
+    positions: Positions = "sinusoidal"
+    activation: Activation = "relu"
+    tied_embeddings: bool = True  # one matrix for source, target and output (Press and Wolf 2017)
+    max_length: int = 256  # longest source or target in tokens; longer text is split before it gets here
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for heads in (self.num_heads, self.decoder_num_heads or self.num_heads):
+            if self.hidden_size % heads:
+                raise ConfigError(f"hidden_size ({self.hidden_size}) must be a multiple of num_heads ({heads})")
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then feed-forward, each in a residual frame."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.attention = MultiHeadAttention(config.hidden_size, config.num_heads, dropout=config.attention_dropout)
+        self.attention_frame = Residual(config.hidden_size, config.norm_place, config.dropout)
+        self.feed_forward = FeedForward(
+            config.hidden_size, config.feed_forward_size, config.activation, config.activation_dropout
+        )
+        self.feed_forward_frame = Residual(config.hidden_size, config.norm_place, config.dropout)
+
+    def forward(self, states: Tensor, pattern: Pattern, return_weights: bool) -> tuple[Tensor, Tensor | None]:
+        entered = self.attention_frame.enter(states)
+        context, weights = self.attention(
+            entered, self.attention.project(entered), pattern, return_weights=return_weights
+        )
+        states = self.attention_frame.add(states, context)
+        output = self.feed_forward(self.feed_forward_frame.enter(states))
+        return self.feed_forward_frame.add(states, output), weights
+
+
+@dataclass(frozen=True)
+class LayerCache:
+    """Keys and values one decoder layer has seen, each (rows, H, length, D)."""
+
+    own: tuple[Tensor, Tensor] | None  # of the target so far, R rows
+    memory: tuple[Tensor, Tensor]  # of the source, one row a sentence
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention on the target so far, attention to the source, then feed-forward."""
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        num_heads = config.decoder_num_heads or config.num_heads
+        feed_forward_size = config.decoder_feed_forward_size or config.feed_forward_size
+        self.attention = MultiHeadAttention(config.hidden_size, num_heads, dropout=config.attention_dropout)
+        self.attention_frame = Residual(config.hidden_size, config.norm_place, config.dropout)
+        self.cross_attention = MultiHeadAttention(config.hidden_size, num_heads, dropout=config.attention_dropout)
+        self.cross_frame = Residual(config.hidden_size, config.norm_place, config.dropout)
+        self.feed_forward = FeedForward(
+            config.hidden_size, feed_forward_size, config.activation, config.activation_dropout
+        )
+        self.feed_forward_frame = Residual(config.hidden_size, config.norm_place, config.dropout)
+
+    def forward(
+        self, states: Tensor, cache: LayerCache, source: Pattern, return_weights: bool
+    ) -> tuple[Tensor, LayerCache, Tensor | None, Tensor | None]:
+        entered = self.attention_frame.enter(states)
+        own = self.attention.project(entered)
+        if cache.own is not None:
+            own = (torch.cat([cache.own[0], own[0]], dim=2), torch.cat([cache.own[1], own[1]], dim=2))
+        context, own_weights = self.attention(entered, own, Pattern(causal=True), return_weights=return_weights)
+        states = self.attention_frame.add(states, context)
+        context, cross_weights = self.cross_attention(
+            self.cross_frame.enter(states), cache.memory, source, return_weights=return_weights
+        )
+        states = self.cross_frame.add(states, context)
+        output = self.feed_forward(self.feed_forward_frame.enter(states))
+        states = self.feed_forward_frame.add(states, output)
+        return states, LayerCache(own, cache.memory), own_weights, cross_weights
+
+
+@dataclass(frozen=True)
+class TransformerState:
+    """What decoding remembers: per layer the keys and values of target and source."""
+
+    caches: tuple[LayerCache, ...]
+    source: Pattern  # which source positions are real
+    length: int  # target tokens read so far
+    beam: int = 1  # rows a sentence
+
+    def select(self, rows: Tensor) -> "TransformerState":
+        flat = rows.flatten()
+        sentences = self.caches[0].memory[0].size(0)
+        kept = rows[:, 0] // self.beam  # the sentence each group of rows belongs to
+        everyone = len(kept) == sentences and bool((kept == torch.arange(sentences, device=kept.device)).all())
+        caches = tuple(
+            LayerCache(
+                None if cache.own is None else (cache.own[0][flat], cache.own[1][flat]),
+                cache.memory if everyone else (cache.memory[0][kept], cache.memory[1][kept]),
+            )
+            for cache in self.caches
+        )
+        lengths = self.source.key_lengths
+        source = Pattern(lengths if lengths is None or everyone else lengths[kept])
+        return TransformerState(caches, source, self.length, rows.size(1))
+
+
+class Transformer(Seq2Seq):
+    """Encoder-decoder Transformer.
+
+    Relative to the paper: by default layers are pre-norm with a final normalisation; source, target and output share
+    one embedding matrix; the output layer has a bias (as Marian's).
+    """
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__()
+        self.config = config
+        self.source_embedding = Embedding(config.vocab_size, config.hidden_size)
+        self.target_embedding = (
+            self.source_embedding if config.tied_embeddings else Embedding(config.vocab_size, config.hidden_size)
+        )
+        self.source_positions = PositionalEmbedding(config.positions, config.hidden_size, config.max_length)
+        self.target_positions = PositionalEmbedding(config.positions, config.hidden_size, config.max_length)
+        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layers))
+        self.decoder = nn.ModuleList(
+            DecoderLayer(config) for _ in range(config.decoder_num_layers or config.num_layers)
+        )
+        final = nn.LayerNorm if config.norm_place == "pre" else nn.Identity
+        self.encoder_norm = final(config.hidden_size)
+        self.decoder_norm = final(config.hidden_size)
+        self.dropout = Dropout(config.dropout)
+        self.output = OutputLayer(
+            config.hidden_size,
+            config.vocab_size,
+            tied_to=self.target_embedding if config.tied_embeddings else None,
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def states(self, source: Padded, target: Padded) -> Tensor:
+        return self._decode_all(source, target, return_weights=False)[0]
+
+    def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
+        states, weights = self._decode_all(source, target, return_weights=return_weights)
+        return Forced(self.output(states), weights)
+
+    def start(self, source: Padded) -> TransformerState:
+        memory, _ = self._encode(source, return_weights=False)
+        caches = tuple(LayerCache(None, layer.cross_attention.project(memory)) for layer in self.decoder)
+        return TransformerState(caches, Pattern(source.lengths), 0)
+
+    def step(self, ids: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
+        states, caches, _ = self._decode(ids, state, return_weights=False)
+        return self.output(states), TransformerState(caches, state.source, state.length + ids.size(1), state.beam)
+
+    def _encode(self, source: Padded, *, return_weights: bool) -> tuple[Tensor, list[Tensor]]:
+        pattern = Pattern(source.key_lengths())
+        states = self._embed(self.source_embedding, self.source_positions, source.ids, 0)
+        all_weights = []
+        for layer in self.encoder:
+            states, weights = layer(states, pattern, return_weights)
+            all_weights.append(weights)
+        return self.encoder_norm(states), all_weights
+
+    def _decode(
+        self, ids: Tensor, state: TransformerState, *, return_weights: bool
+    ) -> tuple[Tensor, tuple[LayerCache, ...], list[tuple[Tensor, Tensor]]]:
+        states = self._embed(self.target_embedding, self.target_positions, ids, state.length)
+        caches, all_weights = [], []
+        for layer, cache in zip(self.decoder, state.caches, strict=True):
+            states, cache, own_weights, cross_weights = layer(states, cache, state.source, return_weights)
+            caches.append(cache)
+            all_weights.append((own_weights, cross_weights))
+        return self.decoder_norm(states), tuple(caches), all_weights
+
+    def _decode_all(self, source: Padded, target: Padded, *, return_weights: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        memory, encoder_weights = self._encode(source, return_weights=return_weights)
+        caches = tuple(LayerCache(None, layer.cross_attention.project(memory)) for layer in self.decoder)
+        start = TransformerState(caches, Pattern(source.key_lengths()), 0)
+        states, _, decoder_weights = self._decode(target.ids, start, return_weights=return_weights)
+        if not return_weights:
+            return states, {}
+        return states, {
+            "encoder": torch.stack(encoder_weights, dim=1),  # (B, layers, H, S, S)
+            "decoder": torch.stack([own for own, _ in decoder_weights], dim=1),  # (B, layers, H, T, T)
+            "cross": torch.stack([cross for _, cross in decoder_weights], dim=1),  # (B, layers, H, T, S)
+        }
+
+    def _embed(self, embedding: Embedding, positions: PositionalEmbedding, ids: Tensor, first: int) -> Tensor:
+        scaled = embedding(ids) * self.config.hidden_size**0.5  # section 3.4
+        return self.dropout(positions(scaled, first))

@@ -1,0 +1,185 @@
+"""Attention: two score functions, one softmax under one mask, one way out for the weights.
+
+The score functions differ (dot product, additive); who may attend to whom is a `Pattern`; the softmax under the mask
+and the weighted sum stand once, in `attend`. The fused kernel is a second path for the dot product, with the same
+contract but without weights; a test holds both to equal results and gradients.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regard.errors import ShapeError
+from regard.nn.layers import dropout as drop
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Who may attend to whom, as a small value: no (Q, K) memory until `dense` is asked for.
+
+    Queries are the last Q of the K positions when causal, so that one pattern serves a full pass and a cached step.
+    """
+
+    key_lengths: Tensor | None = None  # (B,): keys from this position on are padding; None: all keys are real
+    causal: bool = False  # a query attends to its own position and those before it
+
+    def dense(self, num_queries: int, num_keys: int) -> Tensor | None:
+        """The mask (B or 1, 1, Q or 1, K), bool, True = may attend; None when all may attend to all."""
+        mask = None
+        if self.key_lengths is not None:
+            positions = torch.arange(num_keys, device=self.key_lengths.device)
+            mask = (positions < self.key_lengths[:, None])[:, None, None, :]  # (B, 1, 1, K)
+        if self.causal and num_queries > 1:
+            device = None if mask is None else mask.device
+            triangle = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
+            triangle = triangle.tril(num_keys - num_queries)  # (Q, K)
+            mask = triangle[None, None] if mask is None else mask & triangle
+        return mask
+
+
+EVERYONE = Pattern()
+
+
+class Attended(NamedTuple):
+    """What attention gives: the context, and the weights if they were asked for."""
+
+    context: Tensor  # (B, H, Q, D)
+    weights: (
+        Tensor | None
+    )  # (B, H, Q, K), before dropout; each row sums to 1, or is all 0 if nothing may be attended to
+
+
+def attend(scores: Tensor, value: Tensor, mask: Tensor | None = None, *, dropout: float = 0.0) -> Attended:
+    """Softmax the scores under the mask and average the values with the resulting weights.
+
+    Args:
+        scores: (B, H, Q, K).
+        value: (B, H, K, D).
+        mask: bool, broadcastable to the scores; True = may attend. A query with nothing to attend to gets zeros.
+        dropout: probability of dropping one weight; 0 outside training.
+
+    Raises:
+        ShapeError: the mask is not boolean (an additive mask would silently mean something else).
+    """
+    if mask is None:
+        weights = scores.softmax(-1)
+    else:
+        if mask.dtype != torch.bool:
+            raise ShapeError(f"mask must be bool (True = may attend), got {mask.dtype}")
+        weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+        weights = weights.masked_fill(~mask, 0.0)  # softmax of a row with only -inf is nan: that row attends to nothing
+    return Attended(drop(weights, dropout) @ value, weights)
+
+
+def dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    pattern: Pattern = EVERYONE,
+    *,
+    dropout: float = 0.0,
+    return_weights: bool = False,
+) -> Attended:
+    """Average values by how well their keys match each query: softmax(Q Kᵀ / √D) V.
+
+    Source: Vaswani et al. 2017, equation 1 (their d_k is our D).
+
+    Args:
+        query: (B, H, Q, D), floating point.
+        key: (B, H, K, D).
+        value: (B, H, K, D).
+        pattern: who may attend to whom.
+        dropout: probability of dropping one weight; 0 outside training.
+        return_weights: also return the weights; needs O(B·H·Q·K) memory and forgoes the fused kernel.
+    """
+    num_queries, num_keys = query.size(-2), key.size(-2)
+    if return_weights or dropout:  # the fused kernel on CPU has no dropout of its own: it would fall back, slower
+        scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5  # (B, H, Q, K)
+        return attend(scores, value, pattern.dense(num_queries, num_keys), dropout=dropout)
+    if pattern.causal and pattern.key_lengths is None and num_queries == num_keys:
+        return Attended(F.scaled_dot_product_attention(query, key, value, is_causal=True), None)
+    mask = pattern.dense(num_queries, num_keys)
+    context = F.scaled_dot_product_attention(query, key, value, mask)
+    if mask is not None and pattern.key_lengths is not None:
+        context = context.masked_fill(~mask.any(-1, keepdim=True), 0.0)
+    return Attended(context, None)
+
+
+class MultiHeadAttention(nn.Module):
+    """Several dot-product attentions side by side, each in its own projection (Vaswani et al. 2017, section 3.2.2)."""
+
+    def __init__(self, hidden_size: int, num_heads: int, *, dropout: float = 0.0):
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+
+    def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of what is attended to: (B, K, hidden) to twice (B, H, K, D)."""
+        key, value = self.key_value(memory).chunk(2, dim=-1)
+        return self._split(key), self._split(value)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        key_value: tuple[Tensor, Tensor],
+        pattern: Pattern = EVERYONE,
+        *,
+        return_weights: bool = False,
+    ) -> Attended:
+        """Attend from inputs (B, Q, hidden) to projected keys and values; the context is (B, Q, hidden) again.
+
+        In decoding the inputs may be (R, n, hidden) over the memory of B sentences, R a multiple of B: the beam of a
+        sentence then shares its memory, which is never copied.
+        """
+        key, value = key_value
+        rows, length, _ = inputs.shape
+        sentences = key.size(0)
+        query = self._split(self.query(inputs).reshape(sentences, -1, inputs.size(-1)))  # (B, H, Q, D)
+        context, weights = dot_product_attention(
+            query,
+            key,
+            value,
+            pattern,
+            dropout=self.dropout if self.training else 0.0,
+            return_weights=return_weights,
+        )
+        context = context.transpose(1, 2).reshape(rows, length, -1)
+        return Attended(self.output(context), weights)
+
+    def _split(self, states: Tensor) -> Tensor:
+        batch, length, hidden = states.shape
+        return states.view(batch, length, self.num_heads, hidden // self.num_heads).transpose(1, 2)
+
+
+class AdditiveAttention(nn.Module):
+    """Score each key by a small network: vᵀ tanh(W q + U k) (Bahdanau et al. 2015, section 3.1 and A.1.2).
+
+    The keys' part U k does not depend on the query: `project` computes it once a sentence.
+    """
+
+    def __init__(self, query_size: int, key_size: int, attention_size: int):
+        super().__init__()
+        self.query = nn.Linear(query_size, attention_size, bias=False)  # W_a
+        self.key = nn.Linear(key_size, attention_size)  # U_a
+        self.score = nn.Linear(attention_size, 1, bias=False)  # v_a
+
+    def project(self, memory: Tensor) -> Tensor:
+        """(B, K, key_size) to (B, K, attention_size)."""
+        return self.key(memory)
+
+    def forward(self, query: Tensor, projected: Tensor, memory: Tensor, pattern: Pattern = EVERYONE) -> Attended:
+        """Attend from queries (B, Q, query_size) to memory (B, K, key_size); one head.
+
+        Returns:
+            Context (B, Q, key_size) and weights (B, 1, Q, K); these are at hand anyway.
+        """
+        energy = torch.tanh(self.query(query)[:, :, None] + projected[:, None])  # (B, Q, K, attention_size)
+        scores = self.score(energy).squeeze(-1)[:, None]  # (B, 1, Q, K)
+        context, weights = attend(scores, memory[:, None], pattern.dense(query.size(1), memory.size(1)))
+        return Attended(context[:, 0], weights)

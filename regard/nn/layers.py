@@ -1,0 +1,115 @@
+"""Dropout, embeddings, the feed-forward block and the residual frame around sub-layers."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Activation = Literal["relu", "gelu", "swish"]
+NormPlace = Literal["pre", "post"]
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "swish": F.silu}
+
+
+def dropout(inputs: Tensor, probability: float) -> Tensor:
+    """Zero each element with the given probability and scale up the others (Srivastava et al. 2014).
+
+    On a CPU one 64-bit random number decides eight elements, so probabilities are multiples of 1/256 there (0.1 becomes
+    26/256); drawing an element at a time takes a fifth of a small model's training step. The numbers come from torch's
+    global generator, which the training loop seeds from (seed, step, micro-batch).
+    """
+    threshold = round(probability * 256)
+    if threshold == 0:
+        return inputs
+    if inputs.device.type != "cpu":
+        return F.dropout(inputs, probability)
+    return _ByteDropout.apply(inputs, threshold)
+
+
+class _ByteDropout(torch.autograd.Function):
+    """The mask is kept as bytes and the product made in place of two tensors of floats."""
+
+    @staticmethod
+    def forward(ctx, inputs: Tensor, threshold: int) -> Tensor:
+        count = inputs.numel()
+        words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[:count].ge(threshold).view(inputs.shape)
+        ctx.save_for_backward(kept)
+        ctx.scale = 256 / (256 - threshold)
+        return (inputs * kept).mul_(ctx.scale)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (kept,) = ctx.saved_tensors
+        return (gradient * kept).mul_(ctx.scale), None
+
+
+class Dropout(nn.Module):
+    """`dropout` while training, nothing otherwise."""
+
+    def __init__(self, probability: float):
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return dropout(inputs, self.probability) if self.training else inputs
+
+
+class Embedding(nn.Embedding):
+    """Token vectors, drawn from N(0, 1/size) so that a tied output layer starts with logits of order 1."""
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
+
+
+class OutputLayer(nn.Module):
+    """From decoder states to logits over the vocabulary; the weight may be the target embedding's own (tied)."""
+
+    def __init__(self, hidden_size: int, vocab_size: int, *, tied_to: nn.Embedding | None = None):
+        super().__init__()
+        if tied_to is None:
+            self.weight = nn.Parameter(torch.empty(vocab_size, hidden_size))
+            nn.init.normal_(self.weight, std=hidden_size**-0.5)
+        else:
+            self.weight = tied_to.weight
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, states: Tensor) -> Tensor:
+        return F.linear(states, self.weight, self.bias)
+
+
+class FeedForward(nn.Module):
+    """Two linear maps with a non-linearity between, at each position alone (Vaswani et al. 2017, equation 2)."""
+
+    def __init__(self, hidden_size: int, feed_forward_size: int, activation: Activation, dropout: float):
+        super().__init__()
+        self.inner = nn.Linear(hidden_size, feed_forward_size)
+        self.outer = nn.Linear(feed_forward_size, hidden_size)
+        self.activation = _ACTIVATIONS[activation]
+        self.dropout = Dropout(dropout)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.outer(self.dropout(self.activation(self.inner(inputs))))
+
+
+class Residual(nn.Module):
+    """The frame of a sub-layer: its output is dropped out and added to its input, with layer normalisation.
+
+    "post": norm(x + f(x)), as in Vaswani et al. 2017. "pre": x + f(norm(x)), which trains without long warm-up
+    (Xiong et al. 2020). Use: `add(x, f(enter(x)))`.
+    """
+
+    def __init__(self, hidden_size: int, norm_place: NormPlace, dropout: float):
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden_size)
+        self.norm_place = norm_place
+        self.dropout = Dropout(dropout)
+
+    def enter(self, inputs: Tensor) -> Tensor:
+        return self.norm(inputs) if self.norm_place == "pre" else inputs
+
+    def add(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+        total = inputs + self.dropout(outputs)
+        return total if self.norm_place == "pre" else self.norm(total)

@@ -1,0 +1,54 @@
+"""What tells a Transformer where a token stands: trainable or sinusoidal vectors, or nothing."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Positions = Literal["sinusoidal", "trainable", "none"]
+
+
+def sinusoids(length: int, hidden_size: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Sine and cosine waves of geometrically growing wavelength, (length, hidden_size).
+
+    Source: Vaswani et al. 2017, section 3.5. The paper writes sines in even and cosines in odd columns; its own code
+    and Marian put all sines first, then all cosines. Columns in another order are the same information, and
+    this one lets Marian checkpoints load as they are. Values are rounded to float32 whatever the type, as Marian's are.
+    """
+    half = (hidden_size + 1) // 2
+    wavelengths = torch.pow(10000.0, 2 * torch.arange(half, dtype=torch.float64) / hidden_size)
+    angles = torch.arange(length, dtype=torch.float64)[:, None] / wavelengths
+    return torch.cat([angles.sin(), angles.cos()[:, : hidden_size // 2]], dim=1).float().to(dtype)
+
+
+class PositionalEmbedding(nn.Module):
+    """Adds a vector for each position to the token vectors.
+
+    Trainable vectors exist up to `max_length` only; sinusoidal ones are computed for any length.
+    """
+
+    def __init__(self, kind: Positions, hidden_size: int, max_length: int):
+        super().__init__()
+        self.kind = kind
+        if kind == "trainable":
+            self.weight = nn.Parameter(torch.empty(max_length, hidden_size))
+            nn.init.normal_(self.weight, std=hidden_size**-0.5)
+        elif kind == "sinusoidal":
+            self.register_buffer("waves", sinusoids(max_length, hidden_size), persistent=False)
+
+    def vectors(self, first: int, length: int) -> Tensor | None:
+        """(length, hidden_size) for positions first, first + 1, ...; None for a model without positions."""
+        if self.kind == "none":
+            return None
+        table = self.weight if self.kind == "trainable" else self.waves
+        if self.kind == "sinusoidal" and first + length > len(table):
+            size = 2 ** math.ceil(math.log2(first + length))
+            self.waves = sinusoids(size, table.size(1), table.dtype).to(table.device)
+            table = self.waves
+        return table[first : first + length]
+
+    def forward(self, embedded: Tensor, first: int = 0) -> Tensor:
+        """Add positions to (B, L, hidden) whose first token stands at position `first`."""
+        vectors = self.vectors(first, embedded.size(1))
+        return embedded if vectors is None else embedded + vectors

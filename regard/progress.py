@@ -1,0 +1,108 @@
+"""How a run shows itself: a live line on a terminal, one plain line at intervals elsewhere."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from regard.runs.reporter import Reporter
+from regard.runs.settings import Settings
+from regard.training.loop import Progress
+from regard.training.plan import TrainingPlan
+
+_BARS = "▁▂▃▄▅▆▇█"
+_PLAIN_INTERVAL_SECONDS = 15.0
+
+
+class ConsoleReporter(Reporter):
+    """Writes to stderr. Use as a context manager around the run."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.live: Live | None = None
+        self.last_plain = 0.0
+        self.dev = ""
+
+    def __enter__(self) -> "ConsoleReporter":
+        if self.console.is_terminal:
+            self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+
+    def note(self, text: str) -> None:
+        self.console.print(Text("  " + text))
+
+    def settings(self, settings: Settings) -> None:
+        """Say what sizes the run has, for they may have been chosen for it."""
+        sizes = {
+            key: value
+            for key, value in settings.model.items()
+            if key.endswith(("_size", "_layers", "_heads")) and value
+        }
+        shown = ", ".join(f"{key} {value}" for key, value in sizes.items())
+        self.note(
+            f"{settings.arch}: {shown}, dropout {settings.model['dropout']}; vocabulary {settings.tokens.vocab_size:,}"
+        )
+
+    def progress(self, progress: Progress, tokens_per_second: float, plan: TrainingPlan, elapsed: float) -> None:
+        now = time.monotonic()
+        if self.live is None and now - self.last_plain < _PLAIN_INTERVAL_SECONDS:
+            return
+        self.last_plain = now
+        line = (
+            f"  step {progress.step:,}  {_bar(_done(progress, plan, elapsed))}  "
+            f"loss {progress.negative_log_likelihood:.3f}  {tokens_per_second:,.0f} tokens/s"
+        )
+        left = _time_left(progress, plan, elapsed)
+        line += f"  {self.dev}" if self.dev else ""
+        line += f"  about {left} left" if left else ""
+        if self.live is not None:
+            self.live.update(Text(line))
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def validation(self, row: Mapping[str, Any], samples: Sequence[tuple[str, str, str]], is_best: bool) -> None:
+        best = "  (best)" if is_best else ""
+        self.dev = f"dev chrF {row['dev_chrf']:.1f}"
+        self.note(
+            f"step {row['step']:,}  dev chrF {row['dev_chrf']:.1f}  BLEU {row['dev_bleu']:.1f}  "
+            f"loss {row['dev_loss']:.3f}{best}"
+        )
+        for source, _, translation in samples:
+            self.note(f"    {source}  →  {translation}")
+
+
+def _done(progress: Progress, plan: TrainingPlan, elapsed: float) -> float:
+    """The share of the plan that is done, by whichever limit is nearer."""
+    shares = [progress.step / plan.max_steps]
+    if plan.max_minutes:
+        shares.append(elapsed / (plan.max_minutes * 60))
+    if plan.max_epochs:
+        shares.append(progress.position.epoch / plan.max_epochs)
+    return min(max(shares), 1.0)
+
+
+def _bar(share: float, width: int = 10) -> str:
+    eighths = round(share * width * 8)
+    full, rest = divmod(eighths, 8)
+    return ("█" * full + (_BARS[rest - 1] if rest else "")).ljust(width, "·")
+
+
+def _time_left(progress: Progress, plan: TrainingPlan, elapsed: float) -> str:
+    share = _done(progress, plan, elapsed)
+    if share <= 0 or elapsed < 5:
+        return ""
+    seconds = elapsed / share * (1 - share)
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

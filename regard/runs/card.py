@@ -1,0 +1,55 @@
+"""The model card, from the run's facts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from regard.runs.settings import Settings
+
+
+def write_card(
+    settings: Settings,
+    model: nn.Module,
+    num_train: int,
+    num_dev: int,
+    best: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> str:
+    """README.md of a model folder, as Hugging Face reads it."""
+    data = settings.data
+    languages = [language for language in (data.source_language, data.target_language) if language]
+    head = ["---", "library_name: regard", "pipeline_tag: translation"]
+    if languages:
+        head += ["language:", *(f"- {language}" for language in languages)]
+    head += ["---", ""]
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    direction = f" from {languages[0]} to {languages[1]}" if len(languages) == 2 else ""
+    body = [
+        f"# A {settings.arch} translator{direction}",
+        "",
+        f"Trained with regard {facts['versions']['regard']} on {num_train:,} pairs; {parameters:,} parameters.",
+        "",
+        f"Best of {num_dev:,} dev pairs at step {best['step']:,}: chrF {best['dev_chrf']:.1f}, BLEU {best['dev_bleu']:.1f} "
+        f"(sacreBLEU defaults, beam {settings.training.dev_beam_size}), loss {best['dev_loss']:.3f} nats a token.",
+        "",
+        "## Use",
+        "",
+        "    regard translate THIS-FOLDER < text.txt",
+        "",
+        "## Data",
+        "",
+        f"Train: {', '.join(data.train)}"
+        + (" (sides exchanged)" if data.reverse else "")
+        + f"  \nsha256 of the pairs: {facts['data']}",
+        "",
+        f"Dev: {', '.join(data.dev) or 'held out of the training data'}  \nsha256 of the pairs: {facts['dev']}",
+        "",
+        "## Settings",
+        "",
+        *(f"    {line}".rstrip() for line in settings.to_toml().split("\n")),
+        "",
+        f"torch {facts['versions']['torch']}, Python {facts['versions']['python']}, {facts['threads']} threads.",
+        "",
+    ]
+    return "\n".join(head + body)

@@ -1,0 +1,42 @@
+"""The pairs a run trains on and is validated with."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy
+
+from regard.data import pairs as pair_data
+from regard.data.filters import Filters
+from regard.data.pairs import PairSet
+from regard.runs.settings import DataSettings
+
+
+def load_pairs(data: DataSettings, arguments: Sequence[str], split: str) -> tuple[PairSet, list[str]]:
+    """Read DATA in the direction of the run; the second value are sentences about what was used and skipped."""
+    languages = (data.source_language or None, data.target_language or None)
+    if data.reverse:
+        languages = (languages[1], languages[0])
+    filters = Filters() if data.filter and split == "train" else Filters.none()
+    pairs, report = pair_data.load(
+        list(arguments), source_language=languages[0], target_language=languages[1], filters=filters, split=split
+    )
+    if data.reverse:
+        pairs = dataclasses.replace(pairs, sources=pairs.targets, targets=pairs.sources)
+    return pairs, report.lines()
+
+
+def prepare_data(data: DataSettings, seed: int, note: Callable[[str], None]) -> tuple[PairSet, PairSet]:
+    """The training and dev pairs of a run."""
+    train_pairs, lines = load_pairs(data, data.train, "train")
+    for line in lines:
+        note(line)
+    if data.dev:
+        dev_pairs, _ = load_pairs(data, data.dev, "dev")
+        if len(dev_pairs) > data.dev_pairs:
+            chosen = numpy.random.default_rng(seed).choice(len(dev_pairs), data.dev_pairs, replace=False)
+            dev_pairs = dev_pairs.select(numpy.sort(chosen))
+        return train_pairs, dev_pairs
+    held = pair_data.hold_out(train_pairs, data.dev_pairs, seed)
+    shared = "no source" if held.shared_targets else "no source or target"
+    note(f"held out: dev {len(held.dev):,} ({shared} shared with train; {held.dropped:,} pairs dropped for it)")
+    return held.train, held.dev

@@ -1,0 +1,277 @@
+"""One process's part of a run: from a checkpoint, or the start, to the end or a signal."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+
+from regard.data.pairs import PairSet
+from regard.data.tokens import Tokens
+from regard.decoding.options import SearchOptions
+from regard.engines.torch import TorchEngine
+from regard.errors import CheckpointError, DataError, Stopped, StorageError
+from regard.evaluation import metrics
+from regard.models.protocol import Seq2Seq
+from regard.runs.reporter import Reporter
+from regard.runs.signals import stop_requests
+from regard.training import checkpoint
+from regard.training.batches import IdPairs, Position, batches_from
+from regard.training.loop import Progress, train
+from regard.training.loss import translation_loss
+from regard.training.optimizer import WeightAverage, swapped
+from regard.training.plan import TrainingPlan
+from regard.translation import translate
+
+_SAMPLES = 3  # dev sentences whose translations are shown at each validation
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What is trained, and what trains it."""
+
+    model: Seq2Seq
+    tokens: Tokens
+    optimizer: torch.optim.Optimizer
+    average: WeightAverage | None  # None: the last weights are validated and kept
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learnt from, and what is validated with."""
+
+    train: IdPairs
+    dev: IdPairs
+    dev_pairs: PairSet  # the text of the dev set, long pairs too
+
+
+class Session:
+    """One process's part of a run."""
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: TrainingPlan,
+        learner: Learner,
+        lesson: Lesson,
+        facts: Mapping[str, Any],
+        reporter: Reporter,
+    ):
+        """Make ready to run.
+
+        Args:
+            folder: the run folder.
+            facts: what a resumed run must have in common with this one; see `Run`.
+        """
+        self.checkpoints, self.log_path, self.best_path = (
+            folder / "checkpoints",
+            folder / "metrics.jsonl",
+            folder / "best.json",
+        )
+        self.plan, self.learner, self.lesson, self.facts, self.reporter = plan, learner, lesson, facts, reporter
+        self.step, self.position = 0, Position(0, 0)
+        self.best: dict[str, Any] = {}
+        self.validations_without_gain = 0
+        self.window = Window()
+        self.elapsed_before = 0.0
+        self.started = time.monotonic()
+
+    def run(self) -> dict[str, Any]:
+        """Train until a limit of the plan is reached, and return the best validation.
+
+        Raises:
+            Stopped: a signal came; a checkpoint was written.
+            CheckpointError: the checkpoints belong to other data.
+            TrainingError, StorageError: see `train` and `checkpoint.save`.
+        """
+        self._resume()
+        plan = self.plan
+        if self.step >= plan.max_steps:
+            self.reporter.note(f"already at step {self.step:,} of {plan.max_steps:,}: nothing left to train.")
+        batches = batches_from(self.lesson.train, plan.batch_tokens, plan.seed, self.position)
+        with stop_requests() as stop:
+            for progress in train(
+                self.learner.model, batches, self.learner.optimizer, plan, self.learner.average, self.step
+            ):
+                self.step, self.position = progress.step, progress.position
+                self.window.add(progress)
+                self.reporter.progress(progress, self.window.tokens_per_second(), plan, self.elapsed)
+                if self.step % plan.log_every == 0:
+                    self._log({**self.window.row(progress), "epoch": self.position.epoch})
+                    self.window = Window()
+                last = self.step == plan.max_steps or self._out_of_budget()
+                validated = self.step % plan.validate_every == 0 or last
+                if validated:
+                    self._validate()
+                    last = last or 0 < plan.patience <= self.validations_without_gain
+                if validated or self.step % plan.save_every == 0 or stop.number:
+                    self._save()
+                if stop.number:
+                    raise Stopped(stop.number, f"saved at step {self.step:,}; the same command goes on from there.")
+                if last:
+                    break
+        if not self.best:
+            raise DataError("the run ended before its first validation: there is no model to keep.")
+        return self.best
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds spent on this run, earlier processes included."""
+        return self.elapsed_before + time.monotonic() - self.started
+
+    def _out_of_budget(self) -> bool:
+        plan = self.plan
+        return (0 < plan.max_epochs <= self.position.epoch) or (0 < plan.max_minutes * 60 <= self.elapsed)
+
+    def _validate(self) -> None:
+        began = time.monotonic()
+        with swapped(self.learner.model, self.learner.average):
+            self.learner.model.eval()
+            loss = self._dev_loss()
+            engine = TorchEngine(self.learner.model, self.learner.tokens)
+            options = SearchOptions(beam_size=self.plan.dev_beam_size)
+            outputs = [result.text for result in translate(engine, self.lesson.dev_pairs.sources, options)]
+        references = self.lesson.dev_pairs.targets
+        scores = {name: metrics.quick(outputs, references, name) for name in ("chrf", "bleu")}
+        row = {"step": self.step, "dev_loss": loss, **{f"dev_{name}": value for name, value in scores.items()}}
+        is_best = not self.best or scores[self.plan.dev_metric] > self.best[f"dev_{self.plan.dev_metric}"]
+        if is_best:
+            self.best, self.validations_without_gain = row, 0
+        else:
+            self.validations_without_gain += 1
+        shown = list(zip(self.lesson.dev_pairs.sources, references, outputs, strict=True))[:_SAMPLES]
+        samples = [{"source": source, "translation": output} for source, _, output in shown]
+        self._log(
+            {
+                **row,
+                "samples": samples,
+                "time": {"validation_seconds": time.monotonic() - began, "elapsed_seconds": self.elapsed},
+            }
+        )
+        self.reporter.validation(row, shown, is_best)
+
+    def _dev_loss(self) -> float:
+        """Nats a target token on the dev set, without label smoothing."""
+        total = count = 0.0
+        with torch.inference_mode():
+            for first in range(0, len(self.lesson.dev), 64):
+                batch = self.lesson.dev.batch(numpy.arange(first, min(first + 64, len(self.lesson.dev))))
+                total += translation_loss(self.learner.model, batch).negative_log_likelihood.item()
+                count += batch.target_tokens
+        return total / count
+
+    def _save(self) -> None:
+        state = {
+            "position": list(self.position),
+            "best": self.best,
+            "validations_without_gain": self.validations_without_gain,
+            "window": self.window.state(),
+            "facts": self.facts,
+            "time": {"elapsed_seconds": self.elapsed},
+        }
+        learner = self.learner
+        checkpoint.save(self.checkpoints, self.step, state, learner.model, learner.optimizer, learner.average)
+        best_step = self.best.get("step", 0)
+        if self.best:
+            checkpoint.write_file(self.best_path, json.dumps(self.best, indent=1).encode())
+        old = [step for step in checkpoint.steps(self.checkpoints) if step != best_step]
+        for step in old[: -self.plan.keep_checkpoints]:
+            checkpoint.remove(self.checkpoints / f"step-{step:06d}")
+
+    def _resume(self) -> None:
+        newest, warnings = checkpoint.newest(self.checkpoints)
+        for warning in warnings:
+            self.reporter.note(warning)
+        if newest is None:
+            self._cut_log(0)
+            return
+        state = checkpoint.read_state(newest)
+        facts = state["facts"]
+        for key, what in (("data", "training data"), ("dev", "dev data")):
+            if facts[key] != self.facts[key]:
+                raise CheckpointError(
+                    f"{newest}: was trained with other {what} (their sha256 differs). "
+                    "Put the old files back to go on, or use another --out."
+                )
+        for key in ("versions", "threads"):
+            if facts[key] != self.facts[key]:
+                self.reporter.note(
+                    f"{key} were {facts[key]} and are now {self.facts[key]}: from here on numbers may differ in the last bits."
+                )
+        checkpoint.restore(newest, self.learner.model, self.learner.optimizer, self.learner.average)
+        self.step, self.position = state["step"], Position(*state["position"])
+        self.best, self.validations_without_gain = state["best"], state["validations_without_gain"]
+        self.window = Window(**state["window"])
+        self.elapsed_before = state["time"]["elapsed_seconds"]
+        self._cut_log(self.step)
+        self.reporter.note(f"going on from {newest.name}")
+
+    def _log(self, row: Mapping[str, Any]) -> None:
+        try:
+            with self.log_path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise StorageError(
+                f"{self.log_path}: could not be written ({error.strerror}). Checkpoints are intact; make room, then "
+                "run the same command again."
+            ) from error
+
+    def _cut_log(self, step: int) -> None:
+        """Drop what the log says of steps after the checkpoint, and a line that was cut short."""
+        log = self.log_path
+        if not log.exists():
+            return
+        kept = []
+        for line in log.read_bytes().split(b"\n"):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and row.get("step", step + 1) <= step:
+                kept.append(line + b"\n")
+        checkpoint.write_file(log, b"".join(kept))
+
+
+@dataclass
+class Window:
+    """Sums over the steps since the last line of the log."""
+
+    steps: int = 0
+    target_tokens: int = 0
+    loss: float = 0.0  # times target tokens
+    negative_log_likelihood: float = 0.0
+    largest_gradient_norm: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.began = time.monotonic()
+        self.tokens_here = 0  # by this process
+
+    def add(self, progress: Progress) -> None:
+        self.steps += 1
+        self.target_tokens += progress.target_tokens
+        self.tokens_here += progress.target_tokens
+        self.loss += progress.loss * progress.target_tokens
+        self.negative_log_likelihood += progress.negative_log_likelihood * progress.target_tokens
+        self.largest_gradient_norm = max(self.largest_gradient_norm, progress.gradient_norm)
+
+    def tokens_per_second(self) -> float:
+        return self.tokens_here / max(time.monotonic() - self.began, 1e-9)
+
+    def row(self, progress: Progress) -> dict[str, Any]:
+        return {
+            "step": progress.step,
+            "loss": self.loss / self.target_tokens,
+            "negative_log_likelihood": self.negative_log_likelihood / self.target_tokens,
+            "largest_gradient_norm": self.largest_gradient_norm,
+            "learning_rate": progress.learning_rate,
+            "target_tokens": self.target_tokens,
+            "time": {"tokens_per_second": round(self.tokens_per_second(), 1)},
+        }
+
+    def state(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

@@ -1,0 +1,56 @@
+"""Sizes and settings for those who give none: they follow the architecture and the number of training pairs."""
+
+from typing import Any
+
+_SMALL, _MEDIUM = 50_000, 500_000  # pairs
+
+
+def defaults(arch: str, num_pairs: int) -> dict[str, dict[str, Any]]:
+    """The [model], [tokens] and [training] settings for a data set of this size; everything can be set by hand.
+
+    Under 50,000 pairs the Transformer is the "tiny" of Wu et al. 2021 (4+4 layers, 128 wide), the best size they found
+    for the 29,000 pairs of Multi30k; under 500,000 it is twice as wide; above, "base" of Vaswani et al. 2017.
+    """
+    if num_pairs < _SMALL:
+        size, vocab_size, dropout = "small", max(500, min(8_000, num_pairs)), 0.3
+    elif num_pairs < _MEDIUM:
+        size, vocab_size, dropout = "medium", 16_000, 0.2
+    else:
+        size, vocab_size, dropout = "large", 32_000, 0.1
+    return {
+        "model": {**_MODELS[arch][size], "dropout": dropout},
+        "tokens": {"vocab_size": vocab_size},
+        "training": dict(_TRAINING[arch]),
+    }
+
+
+_MODELS: dict[str, dict[str, dict[str, Any]]] = {
+    "transformer": {
+        "small": {"hidden_size": 128, "num_layers": 4, "num_heads": 4, "feed_forward_size": 256},
+        "medium": {"hidden_size": 256, "num_layers": 4, "num_heads": 4, "feed_forward_size": 1024},
+        "large": {"hidden_size": 512, "num_layers": 6, "num_heads": 8, "feed_forward_size": 2048},
+    },
+    "rnn": {
+        "small": {"hidden_size": 512, "embedding_size": 256},
+        "medium": {"hidden_size": 768, "embedding_size": 384},
+        "large": {"hidden_size": 1000, "embedding_size": 620},
+    },
+    "rnnsearch": {
+        "small": {"hidden_size": 256, "embedding_size": 256, "attention_size": 256},
+        "medium": {"hidden_size": 512, "embedding_size": 384, "attention_size": 512},
+        "large": {"hidden_size": 1000, "embedding_size": 620, "attention_size": 1000},
+    },
+    "gnmt": {
+        "small": {"hidden_size": 256, "num_layers": 4, "attention_size": 256},
+        "medium": {"hidden_size": 512, "num_layers": 4, "attention_size": 512},
+        "large": {"hidden_size": 1024, "num_layers": 8, "attention_size": 1024},
+    },
+}
+
+_RECURRENT: dict[str, Any] = {"learning_rate": 0.002, "warmup_steps": 500}
+_TRAINING: dict[str, dict[str, Any]] = {
+    "transformer": {"learning_rate": 0.005, "warmup_steps": 2_000},
+    "rnn": _RECURRENT,
+    "rnnsearch": _RECURRENT,
+    "gnmt": _RECURRENT,
+}

@@ -1,0 +1,1 @@
+"""Teaching a model: batches, loss, optimizer, the loop and its checkpoints."""

@@ -1,0 +1,173 @@
+"""Pairs of ids in batches whose order is a function of (seed, epoch, index), so that a position is two integers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from regard.data.tokens import Tokens
+from regard.errors import DataError
+from regard.nn.padded import Padded
+
+
+class Position(NamedTuple):
+    """The next batch to train on."""
+
+    epoch: int  # from 0
+    batch: int  # from 0 within the epoch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some pairs, ready for a model."""
+
+    source: Padded
+    target: Padded  # what the decoder reads: bos, then the target
+    labels: torch.Tensor  # (tokens,), what it should say next, in row order: the target, then eos; no filling
+    num_pairs: int
+
+    @property
+    def target_tokens(self) -> int:
+        """How many tokens the loss sums over."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class IdPairs:
+    """Encoded sentence pairs in flat arrays (a few bytes a token, whatever the number of pairs)."""
+
+    source_ids: np.ndarray  # int32, all sources one after another, each with its eos
+    source_starts: np.ndarray  # int64, (pairs + 1,)
+    target_ids: np.ndarray  # int32, without bos and eos
+    target_starts: np.ndarray
+    weights: np.ndarray  # float32, how often an epoch shows each pair on average
+    bos_id: int
+    eos_id: int
+    pad_id: int
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @property
+    def source_lengths(self) -> np.ndarray:
+        return np.diff(self.source_starts)
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        """With the eos (or bos) that each target carries."""
+        return np.diff(self.target_starts) + 1
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The pairs with these numbers as one batch."""
+        source = _gather(self.source_ids, self.source_starts, rows, self.pad_id)
+        target, lengths = _gather(self.target_ids, self.target_starts, rows, self.pad_id)
+        first = np.full((len(rows), 1), self.bos_id)
+        labels = np.concatenate([target, np.full((len(rows), 1), self.pad_id)], axis=1)
+        labels[np.arange(len(rows)), lengths] = self.eos_id
+        real = np.arange(labels.shape[1]) < lengths[:, None] + 1
+        return Batch(
+            source=Padded(torch.from_numpy(source[0]), torch.from_numpy(source[1])),
+            target=Padded(torch.from_numpy(np.concatenate([first, target], axis=1)), torch.from_numpy(lengths + 1)),
+            labels=torch.from_numpy(labels[real]),
+            num_pairs=len(rows),
+        )
+
+
+def encode_pairs(
+    sources: Sequence[str],
+    targets: Sequence[str],
+    tokens: Tokens,
+    *,
+    max_length: int,
+    weights: np.ndarray | None = None,
+) -> tuple[IdPairs, int]:
+    """Encode text pairs; those longer than the model can take are left out and counted.
+
+    Args:
+        max_length: most tokens on either side, eos counted.
+        weights: how often an epoch shows each pair on average; 1 if not given.
+
+    Returns:
+        The encoded pairs and how many were too long.
+
+    Raises:
+        DataError: no pair is left.
+    """
+    source_parts, target_parts, kept = [], [], []
+    for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        source_ids, target_ids = tokens.encode_source(source), tokens.encode_target(target)
+        if len(source_ids) <= max_length and len(target_ids) < max_length:
+            source_parts.append(np.asarray(source_ids, dtype=np.int32))
+            target_parts.append(np.asarray(target_ids, dtype=np.int32))
+            kept.append(number)
+    if not kept:
+        raise DataError(f"none of {len(sources)} pairs fits into {max_length} tokens. Set model.max_length higher.")
+    all_weights = np.ones(len(sources), dtype=np.float32) if weights is None else weights
+    pairs = IdPairs(
+        *_flatten(source_parts),
+        *_flatten(target_parts),
+        weights=all_weights[kept],
+        bos_id=tokens.bos_id,
+        eos_id=tokens.eos_id,
+        pad_id=tokens.pad_id,
+    )
+    return pairs, len(sources) - len(kept)
+
+
+def epoch_order(pairs: IdPairs, batch_tokens: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The batches of an epoch, each an array of pair numbers: pairs of like length together, batches in random order.
+
+    A pair of weight w is shown floor(w) times, and once more with probability w - floor(w).
+
+    Args:
+        batch_tokens: most target tokens in a batch, padding counted; sources may have twice as many. A pair longer than
+            that is a batch alone.
+    """
+    random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
+    whole = np.floor(pairs.weights).astype(np.int64)
+    times = whole + (random.random(len(pairs)) < pairs.weights - whole)
+    rows = np.repeat(np.arange(len(pairs)), times)
+    random.shuffle(rows)
+    source_lengths, target_lengths = pairs.source_lengths[rows], pairs.target_lengths[rows]
+    by_length = np.lexsort((source_lengths, target_lengths))  # stable: ties keep their random order
+    rows, source_lengths, target_lengths = rows[by_length], source_lengths[by_length], target_lengths[by_length]
+    batches, first, longest_source = [], 0, 0
+    for last in range(len(rows)):
+        longest_source = max(longest_source, source_lengths[last])
+        size = last - first + 1
+        too_many = target_lengths[last] * size > batch_tokens or longest_source * size > 2 * batch_tokens
+        if too_many and size > 1:
+            batches.append(rows[first:last])
+            first, longest_source = last, source_lengths[last]
+    if first < len(rows):
+        batches.append(rows[first:])
+    return [batches[number] for number in random.permutation(len(batches))]
+
+
+def batches_from(pairs: IdPairs, batch_tokens: int, seed: int, position: Position) -> Iterator[tuple[Batch, Position]]:
+    """All batches from a position on, epoch after epoch without end, each with the position that follows it."""
+    epoch, batch = position
+    while True:
+        order = epoch_order(pairs, batch_tokens, seed, epoch)
+        if not order:
+            raise DataError("an epoch shows no pair at all: the weights of the data are too small.")
+        for number in range(batch, len(order)):
+            following = Position(epoch, number + 1) if number + 1 < len(order) else Position(epoch + 1, 0)
+            yield pairs.batch(order[number]), following
+        epoch, batch = epoch + 1, 0
+
+
+def _flatten(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    starts = np.zeros(len(parts) + 1, dtype=np.int64)
+    np.cumsum([len(part) for part in parts], out=starts[1:])
+    return np.concatenate(parts), starts
+
+
+def _gather(ids: np.ndarray, starts: np.ndarray, rows: np.ndarray, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """The sequences with these numbers, padded: ids (rows, longest) int64 and lengths (rows,) int64."""
+    lengths = starts[rows + 1] - starts[rows]
+    columns = np.arange(lengths.max(initial=0))
+    index = np.minimum(starts[rows][:, None] + columns, len(ids) - 1)
+    return np.where(columns < lengths[:, None], ids[index], pad_id).astype(np.int64), lengths

@@ -1,0 +1,207 @@
+"""Checkpoints: one folder published by one rename, with a manifest written last.
+
+A save writes every file into a hidden folder, flushes each file and the folder, and renames it. Whatever moment the
+process or the power dies at, the newest complete checkpoint loads and no half one is ever taken for complete. The files
+are safetensors and JSON: nothing is unpickled.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from regard.errors import CheckpointError, StorageError
+from regard.models.folder import copy_weights, read_weights
+from regard.training.optimizer import WeightAverage
+
+WEIGHTS_FILE, AVERAGE_FILE, OPTIMIZER_FILE = "weights.safetensors", "average.safetensors", "optimizer.safetensors"
+STATE_FILE, MANIFEST_FILE = "state.json", "manifest.json"
+_NAME = re.compile(r"step-(\d{6,})")
+
+
+def save(
+    folder: Path,
+    step: int,
+    state: Mapping[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+) -> Path:
+    """Write the checkpoint of a step under `folder` and publish it.
+
+    Args:
+        folder: holds the run's checkpoints.
+        step: optimizer steps taken.
+        state: everything else that the run must remember, as JSON can write it.
+
+    Returns:
+        The checkpoint's folder. One that is there already and complete is left as it is.
+
+    Raises:
+        StorageError: the disk refused; what was saved before is untouched and the half checkpoint removed.
+    """
+    final = folder / f"step-{step:06d}"
+    if is_complete(final):
+        return final
+    contents = {WEIGHTS_FILE: _serialize(dict(model.named_parameters()))}
+    contents[OPTIMIZER_FILE] = _serialize(_optimizer_tensors(model, optimizer))
+    if average is not None:
+        contents[AVERAGE_FILE] = _serialize(average.tensors())
+    contents[STATE_FILE] = json.dumps({"step": step, **state}, indent=1).encode()
+    manifest = {
+        name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
+    }
+    contents[MANIFEST_FILE] = json.dumps({"format": 1, "files": manifest}, indent=1).encode()
+    return publish(final, contents)
+
+
+def publish(final: Path, contents: Mapping[str, bytes]) -> Path:
+    """Write files into a new folder that appears under its name only when all of it is on the disk.
+
+    Raises:
+        StorageError: the disk refused; nothing is left behind.
+    """
+    partial = final.parent / f".{final.name}.partial"
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        for name, data in contents.items():
+            _write(partial / name, data)
+        _flush_folder(partial)
+        if final.exists():  # an incomplete one, or one that is to be replaced
+            shutil.rmtree(final)
+        partial.rename(final)
+        _flush_folder(final.parent)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise StorageError(
+            f"{final}: could not be saved ({error.strerror}). What was saved before is intact; make room or choose another "
+            "folder, then run the same command again."
+        ) from error
+    return final
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether the manifest is there and every file has the size and hash it states."""
+    try:
+        manifest = json.loads((checkpoint / MANIFEST_FILE).read_bytes())["files"]
+        return all(
+            (checkpoint / name).stat().st_size == facts["size"]
+            and hashlib.sha256((checkpoint / name).read_bytes()).hexdigest() == facts["sha256"]
+            for name, facts in manifest.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps that have a folder, oldest first, complete or not."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(match[1]) for entry in folder.iterdir() if (match := _NAME.fullmatch(entry.name)))
+
+
+def newest(folder: Path) -> tuple[Path | None, list[str]]:
+    """The newest complete checkpoint, and a sentence for each newer one that had to be passed over."""
+    warnings = []
+    for step in reversed(steps(folder)):
+        checkpoint = folder / f"step-{step:06d}"
+        if is_complete(checkpoint):
+            return checkpoint, warnings
+        warnings.append(f"{checkpoint}: incomplete or damaged; falling back to the checkpoint before it.")
+    return None, warnings
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    """What `save` was given as state, and the step.
+
+    Raises:
+        CheckpointError: the file is missing or is not what `save` writes.
+    """
+    try:
+        state = json.loads((checkpoint / STATE_FILE).read_bytes())
+        return {**state, "step": int(state["step"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{checkpoint / STATE_FILE}: cannot be read ({error}).") from error
+
+
+def restore(
+    checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+) -> None:
+    """Put a checkpoint's weights, optimizer state and average into the objects given.
+
+    Raises:
+        ModelError: a tensor is missing, left over, of another shape, or not finite.
+    """
+    copy_weights(read_weights(checkpoint / WEIGHTS_FILE), dict(model.named_parameters()), checkpoint / WEIGHTS_FILE)
+    if average is not None:
+        copy_weights(read_weights(checkpoint / AVERAGE_FILE), average.tensors(), checkpoint / AVERAGE_FILE)
+    tensors = read_weights(checkpoint / OPTIMIZER_FILE)
+    for name, parameter in model.named_parameters():
+        try:
+            optimizer.state[parameter] = {
+                key: tensors[f"{name}/{key}"].to(parameter.device if key != "step" else "cpu")
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+        except KeyError as error:
+            raise CheckpointError(f"{checkpoint / OPTIMIZER_FILE}: tensor {error} is missing.") from error
+
+
+def remove(checkpoint: Path) -> None:
+    """Delete a checkpoint; it disappears by one rename first, so that half of it is never seen."""
+    hidden = checkpoint.parent / f".{checkpoint.name}.removed"
+    shutil.rmtree(hidden, ignore_errors=True)
+    checkpoint.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a file by one rename, flushed, so that it is always the old one or the new one.
+
+    Raises:
+        StorageError: the disk refused; the old file is untouched.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        _write(partial, data)
+        partial.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"{path}: could not be written ({error.strerror}). The old file is intact.") from error
+
+
+def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"{name}/{key}": value
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state[parameter].items()
+    }
+
+
+def _serialize(tensors: Mapping[str, Tensor]) -> bytes:
+    return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+"""Cross-entropy over the vocabulary, in pieces, with the gradient made in the forward pass.
+
+A batch's logits would be the largest tensor of a step by far (3,500 tokens x 8,000 ids). Here a few hundred rows at a
+time are scored, summed up and turned into their gradient while they are still in the processor's cache.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from regard.models.protocol import Seq2Seq
+from regard.nn.layers import OutputLayer
+from regard.training.batches import Batch
+
+_CHUNK_ROWS = 256
+
+
+class Losses(NamedTuple):
+    """Sums over target tokens, in nats."""
+
+    loss: Tensor  # with label smoothing: what is minimised
+    negative_log_likelihood: Tensor  # without: what is reported
+
+
+def translation_loss(model: Seq2Seq, batch: Batch, *, label_smoothing: float = 0.0, in_bf16: bool = False) -> Losses:
+    """The loss of a batch, summed over its target tokens. No part of it touches attention weights."""
+    states = model.states(batch.source, batch.target)  # (B, T, size)
+    real = batch.target.real()
+    return vocabulary_loss(states[real], model.output, batch.labels, label_smoothing, in_bf16)
+
+
+def vocabulary_loss(
+    states: Tensor, output: OutputLayer, labels: Tensor, label_smoothing: float = 0.0, in_bf16: bool = False
+) -> Losses:
+    """Cross-entropy of labels under softmax(states Wᵀ + b), with smoothing (Szegedy et al. 2016, section 7).
+
+    The target distribution is (1 - ε) on the label plus ε / V on every id.
+
+    Args:
+        states: (N, size).
+        output: holds W (V, size) and b (V,).
+        labels: (N,), int64.
+        label_smoothing: ε.
+        in_bf16: take the three products in bfloat16 (sums stay in float32); 1.2 times faster where the processor has
+            such instructions.
+    """
+    loss, likelihood = _VocabularyLoss.apply(states, output.weight, output.bias, labels, label_smoothing, in_bf16)
+    return Losses(loss, likelihood.detach())
+
+
+class _VocabularyLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, states, weight, bias, labels, smoothing, in_bf16):
+        wanted = any(ctx.needs_input_grad[:3])
+        vocab_size = weight.size(0)
+        product_type = torch.bfloat16 if in_bf16 else weight.dtype
+        products_weight = weight.to(product_type)
+        loss = states.new_zeros(())
+        likelihood = states.new_zeros(())
+        if wanted:
+            states_gradient = torch.empty_like(states)
+            weight_gradient, bias_gradient = torch.zeros_like(weight), torch.zeros_like(bias)
+        for first in range(0, len(labels), _CHUNK_ROWS):
+            rows = slice(first, first + _CHUNK_ROWS)
+            inputs, chunk_labels = states[rows].to(product_type), labels[rows, None]
+            logits = F.linear(inputs, products_weight).to(states.dtype).add_(bias)  # (rows, V)
+            log_total = logits.logsumexp(-1, keepdim=True)
+            label_losses = (log_total - logits.gather(1, chunk_labels)).sum()
+            likelihood += label_losses
+            loss += (1 - smoothing) * label_losses
+            if smoothing:
+                loss += smoothing * (log_total.sum() - logits.sum() / vocab_size)
+            if wanted:
+                gradient = logits.sub_(log_total).exp_().sub_(smoothing / vocab_size)  # softmax minus target
+                gradient.scatter_add_(1, chunk_labels, gradient.new_full(chunk_labels.shape, smoothing - 1))
+                bias_gradient += gradient.sum(0)
+                gradient = gradient.to(product_type)
+                states_gradient[rows] = (gradient @ products_weight).to(states.dtype)
+                weight_gradient += gradient.T @ inputs
+        if wanted:
+            ctx.save_for_backward(states_gradient, weight_gradient, bias_gradient)
+        ctx.mark_non_differentiable(likelihood)
+        return loss, likelihood
+
+    @staticmethod
+    def backward(ctx, loss_gradient, _):
+        states_gradient, weight_gradient, bias_gradient = ctx.saved_tensors
+        return (
+            states_gradient * loss_gradient,
+            weight_gradient * loss_gradient,
+            bias_gradient * loss_gradient,
+            None,
+            None,
+            None,
+        )

@@ -1,0 +1,67 @@
+"""What a training run is asked to do: every setting of the `[training]` table."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from regard.errors import ConfigError
+
+Schedule = Literal["inverse_sqrt", "cosine", "constant"]
+DevMetric = Literal["chrf", "bleu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """Settings of a training run. The run ends at the first of max_steps, max_epochs, max_minutes and patience."""
+
+    max_steps: int = 20_000  # optimizer steps
+    max_epochs: int = 0  # passes over the data; 0: no limit
+    max_minutes: float = 0.0  # time spent in training and validation, over all resumptions; 0: no limit
+    batch_tokens: int = 3_500  # padded target tokens in a batch, at most
+    batches_per_step: int = 1  # batches whose gradients add up to one step
+    learning_rate: float = 0.002  # the highest one, reached at the end of the warm-up
+    schedule: Schedule = "inverse_sqrt"  # after the warm-up; cosine falls to 0 at max_steps
+    warmup_steps: int = 1_000
+    beta1: float = 0.9  # Adam's, as in Vaswani et al. 2017, section 5.3
+    beta2: float = 0.98
+    epsilon: float = 1e-9
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0  # gradients are scaled down to this norm; 0: never
+    label_smoothing: float = 0.1
+    loss_in_bf16: bool = False  # the products of the vocabulary loss in bfloat16; faster where the processor has it
+    average_decay: float = 0.999  # of the running average of weights that is validated and kept; 0: no average
+    log_every: int = 100  # steps
+    validate_every: int = 500  # steps; a checkpoint follows each validation
+    save_every: int = 500  # steps
+    keep_checkpoints: int = 2  # newest ones, besides the best
+    patience: int = 0  # validations without a better dev score after which to stop; 0: never
+    dev_metric: DevMetric = "chrf"  # what "best" means
+    dev_beam_size: int = 1  # beam search at validation; 1: greedy
+    seed: int = 1
+    threads: int = 0  # torch threads; 0: as many as torch chooses
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "batch_tokens", "batches_per_step", "log_every", "validate_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"training.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("max_epochs", "max_minutes", "warmup_steps", "clip_norm", "patience", "threads", "weight_decay"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"training.{name} must not be negative, got {getattr(self, name)}")
+        if self.keep_checkpoints < 1 or self.dev_beam_size < 1:
+            raise ConfigError("training.keep_checkpoints and training.dev_beam_size must be at least 1")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ConfigError(f"training.learning_rate must be above 0, got {self.learning_rate}")
+        for name in ("label_smoothing", "average_decay", "beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"training.{name} must be at least 0 and below 1, got {getattr(self, name)}")
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of the optimizer step with this number, counted from 0."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        if self.schedule == "inverse_sqrt":
+            return self.learning_rate * (max(self.warmup_steps, 1) / (step + 1)) ** 0.5
+        if self.schedule == "cosine":
+            done = (step - self.warmup_steps) / max(self.max_steps - self.warmup_steps, 1)
+            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        return self.learning_rate

@@ -1,0 +1,170 @@
+"""Split, translate, join: every line comes back as one line, with nothing lost and everything doubtful flagged."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from regard import flags
+from regard.data.tokens import Tokens
+from regard.decoding.options import Hypothesis, SearchOptions
+
+
+class Engine(Protocol):
+    """What translation needs of an engine: see `regard.engines`."""
+
+    tokens: Tokens
+
+    @property
+    def max_length(self) -> int:
+        """Longest source in tokens, eos counted."""
+        ...
+
+    def search(self, sources: Sequence[Sequence[int]], options: SearchOptions) -> list[list[Hypothesis]]:
+        """For each encoded sentence its hypotheses, best first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One of the n best translations."""
+
+    text: str
+    score: float  # log-probability (nats) divided by the length penalty
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A translated line."""
+
+    source: str
+    text: str
+    flags: tuple[str, ...] = ()  # reasons for doubt: see `regard.flags`
+    score: float = 0.0  # as `Alternative`; the sum over the pieces of a line that had to be split
+    alternatives: tuple[Alternative, ...] = ()  # the n best, this one first; only of a line that was not split
+    pieces: tuple[tuple[int, ...], ...] = field(default=(), repr=False)  # target ids of each piece
+    source_pieces: tuple[tuple[int, ...], ...] = field(default=(), repr=False)  # source ids of each piece, with eos
+
+
+def translate(engine: Engine, lines: Sequence[str], options: SearchOptions) -> list[Translation]:
+    """Translate lines of text, each by itself.
+
+    White space around a line stays as it is and an empty line stays empty. A line longer than the model can take is
+    split at sentence ends, then at commas, then at spaces, and its translations are joined.
+    """
+    tokens, limit = engine.tokens, engine.max_length
+    plans = [_plan(line, tokens.encode_source, limit) for line in lines]
+    encoded = [tokens.encode_source(piece.text) for plan in plans for piece in plan]
+    found = iter(engine.search(encoded, options))
+    ids = iter(encoded)
+    return [
+        _join(line, plan, [next(found) for _ in plan], [next(ids) for _ in plan], tokens)
+        for line, plan in zip(lines, plans, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What is translated at once, and the white space before it."""
+
+    before: str
+    text: str
+
+
+def _plan(line: str, encode: Callable[[str], list[int]], limit: int) -> list[_Piece]:
+    if not line.strip():
+        return []
+    pieces, position = [], 0
+    for part in split(line.strip(), lambda text: len(encode(text)), limit):
+        start = line.index(part, position)
+        pieces.append(_Piece(line[position:start], part))
+        position = start + len(part)
+    return pieces
+
+
+def _join(
+    line: str,
+    plan: list[_Piece],
+    found: list[list[Hypothesis]],
+    encoded: list[list[int]],
+    tokens: Tokens,
+) -> Translation:
+    if not plan:
+        return Translation(line, line)
+    text, doubts, score = "", [], 0.0
+    for piece, hypotheses in zip(plan, found, strict=True):
+        best = hypotheses[0]
+        translated = _one_line(tokens.decode(best.ids))
+        text += piece.before + translated
+        doubts += flags.find(piece.text, translated, best.log_probs, best.finished)
+        score += best.score
+    end = line[len(line.rstrip()) :]
+    alternatives = ()
+    if len(plan) == 1:
+        before = plan[0].before
+        alternatives = tuple(
+            Alternative(before + _one_line(tokens.decode(hypothesis.ids)) + end, hypothesis.score)
+            for hypothesis in found[0]
+        )
+    return Translation(
+        source=line,
+        text=text + end,
+        flags=tuple(dict.fromkeys(doubts)),
+        score=score,
+        alternatives=alternatives,
+        pieces=tuple(tuple(hypotheses[0].ids) for hypotheses in found),
+        source_pieces=tuple(tuple(ids) for ids in encoded),
+    )
+
+
+def _one_line(text: str) -> str:
+    """One line in, one line out, whatever bytes the model wrote."""
+    return text.replace("\r", " ").replace("\n", " ").strip()
+
+
+_BREAKS = (
+    re.compile(r"(?<=[.!?…][\s\"'”’)])\s*|(?<=[。！？])"),  # sentence ends
+    re.compile(r"(?<=[,;:،、，；])\s*"),
+    re.compile(r"\s+"),
+)
+
+
+def split(text: str, count: Callable[[str], int], limit: int) -> list[str]:
+    """Cut text into pieces of at most `limit` tokens, at the best break that does: each piece is stripped, in order.
+
+    Args:
+        count: tokens of a text.
+    """
+    return _split(text, count, limit, 0)
+
+
+def _split(text: str, count: Callable[[str], int], limit: int, level: int) -> list[str]:
+    text = text.strip()
+    if not text:
+        return []
+    if len(text) < limit * 64 and count(text) <= limit:
+        return [text]
+    if level == len(_BREAKS):  # one enormous word: a character is four byte tokens at most
+        size = max(1, (limit - 3) // 4)
+        return [part for first in range(0, len(text), size) if (part := text[first : first + size].strip())]
+    starts = [0, *(match.end() for match in _BREAKS[level].finditer(text) if 0 < match.end() < len(text)), len(text)]
+    parts: list[str] = []
+    first = 0
+    while first < len(starts) - 1:
+        last = _furthest(text, starts, first, count, limit)
+        part = text[starts[first] : starts[last]]
+        parts += _split(part, count, limit, level + 1)
+        first = last
+    return parts
+
+
+def _furthest(text: str, starts: list[int], first: int, count: Callable[[str], int], limit: int) -> int:
+    """The last break up to which the text from break `first` fits; the next one if nothing fits."""
+    last = first + 1
+    total = count(text[starts[first] : starts[last]])
+    while last + 1 < len(starts):
+        total += count(text[starts[last] : starts[last + 1]])  # counts each part once: an upper bound for the whole
+        if total > limit:
+            break
+        last += 1
+    return last
