@@ -1,0 +1,42 @@
+"""What a pair of the built-in corpus carries besides its text: alignment, and the antecedent of every *it*."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pronoun:
+    """One *it*, subject or object, with its gold antecedent. Indices are into the pair's tokens, from 0."""
+
+    source_index: int  # "it"
+    target_index: int  # ele, ela, o or a
+    antecedent_source_index: int  # the head noun
+    antecedent_target_index: int
+    gender: str  # "m" or "f": what the Portuguese pronoun must be
+    candidates: tuple[tuple[int, str], ...]  # (source index of the head noun, its Portuguese gender), in source order
+    subject_source_index: int | None = None  # the candidate that is its clause's subject; None when a person is
+
+
+@dataclass(frozen=True)
+class WorldPair:
+    """One English sentence and its Brazilian Portuguese translation, with what the grammar knows about them."""
+
+    source: str
+    target: str
+    source_tokens: tuple[str, ...]  # words and punctuation marks
+    target_tokens: tuple[str, ...]
+    alignment: tuple[tuple[int, int], ...]  # (source token, target token), sure links only
+    pronouns: tuple[Pronoun, ...]
+    kind: str  # the frame or construction the sentence began with
+
+
+def detokenize(tokens: tuple[str, ...] | list[str]) -> str:
+    """Join tokens into natural text: no space before , . ? ; or 's."""
+    text = " ".join(tokens)
+    for mark in NO_SPACE_BEFORE:
+        text = text.replace(f" {mark}", mark)
+    return text
+
+
+NO_SPACE_BEFORE = (",", ".", "?", ";", "'s")
