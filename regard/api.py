@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_SEARCH = SearchOptions()
 
 
-def load(folder: str | Path, *, device: str = "cpu") -> "Model":
+def load(folder: str | Path) -> "Model":
     """Load a model folder, or the model of a run folder.
 
     Raises:
@@ -30,7 +30,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> "Model":
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", "train", "Running this model") from error
-    return Model(TorchEngine.from_folder(Path(folder), device=device))
+    return Model(TorchEngine.from_folder(Path(folder)))
 
 
 @dataclass(frozen=True)
@@ -65,20 +65,27 @@ class Model:
 
         The weights come from one forced plain pass over the finished translation; translating is not touched.
 
+        White space around both is left out, as in translating.
+
         Raises:
-            ModelError: the model has no attention to its source.
+            ModelError: the model has no attention to its source, or cannot take the sentence whole.
         """
-        tokens = self.engine.tokens
-        source_ids = tokens.encode_source(source)
+        tokens, limit = self.engine.tokens, self.engine.max_length
+        source_ids = tokens.encode_source(source.strip())
+        if not source.strip() or len(source_ids) > limit:
+            raise ModelError(
+                "attention needs one sentence that the model takes whole; "
+                f"this text has {len(source_ids) - 1:,} tokens, from 1 to {limit - 1:,} were expected."
+            )
         if target is None:
-            result = self.translate(source)
-            if len(result.pieces) != 1:
-                raise ModelError(
-                    "attention needs one sentence that the model takes whole; this text is empty or too long."
-                )
-            target_ids = list(result.pieces[0])
+            target_ids = list(self.translate(source).pieces[0])
         else:
-            target_ids = tokens.encode_target(target)
+            target_ids = tokens.encode_target(target.strip())
+            if len(target_ids) >= limit:
+                raise ModelError(
+                    f"attention needs a translation that the model takes whole; this one has {len(target_ids):,} "
+                    f"tokens, at most {limit - 1:,} were expected."
+                )
         weights = self.engine.attention([source_ids], [target_ids])
         if not weights:
             raise ModelError(f"a model of type {type(self.engine.model).__name__} has no attention to its source.")

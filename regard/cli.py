@@ -1,17 +1,18 @@
 """The command line: parse, call one function, print. Words for people go to stderr, results to stdout."""
 
 import json
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import regard
-from regard.errors import ConfigError, DataError, InputError, MissingDependencyError, RegardError
+from regard.errors import ConfigError, MissingDependencyError, RegardError, Stopped, StorageError
+from regard.streams import file_chunks, pair_up, stdin_chunks, writer
 
 app = typer.Typer(
     add_completion=True,
@@ -43,33 +44,44 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `regard ... | head` ends quietly
+    # Results are UTF-8 whatever the locale says, and lines end at LF.
+    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     try:
-        app(arguments, standalone_mode=True)
-    except RegardError as error:
-        if debug:
+        app(arguments, prog_name="regard", standalone_mode=True)
+    except Exception as error:
+        told = _told(error)
+        if debug or told is None:
             raise
-        _say(f"regard: error: {error}")
-        sys.exit(error.exit_status)
-    except ModuleNotFoundError as error:
-        extra = {"torch": "train", "sacrebleu": "eval", "sacremoses": "eval", "matplotlib": "plot"}.get(
-            error.name or ""
-        )
-        if debug or extra is None:
-            raise
-        missing = MissingDependencyError(str(error.name), extra, "This command")
-        _say(f"regard: error: {missing}")
-        sys.exit(missing.exit_status)
-    except MemoryError:
-        _say("regard: error: out of memory. Use smaller batches: --set training.batch_tokens=..., or --batch-tokens.")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        _say(f"regard: {told}" if isinstance(told, Stopped) else f"regard: error: {told}")
+        sys.exit(told.exit_status)
+
+
+def _told(error: Exception) -> RegardError | None:
+    """What a person is told of an error; None: it is a mistake of ours, and the traceback is what helps."""
+    if isinstance(error, RegardError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        return MissingDependencyError(error.name, _EXTRAS[error.name], "This command")
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "not enough memory" in str(error)):
+        return RegardError("out of memory. Use smaller batches, for example --set training.batch_tokens=1000.")
+    if isinstance(error, OSError) and error.strerror:  # a disk or a pipe that nothing nearer has explained
+        if error.filename is None:  # of stdout, most likely: Python must not try again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return StorageError(f"{error.filename or 'standard output'}: {error.strerror}.")
+    return None
+
+
+_EXTRAS = {"torch": "train", "sacrebleu": "eval", "sacremoses": "eval", "matplotlib": "plot"}
 
 
 @app.callback(invoke_without_command=True)
 def _common(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show an error's traceback; goes anywhere on the line.")
+    ] = False,
 ) -> None:
+    del debug  # `main` has looked for it
     if version:
         typer.echo(regard.__version__)
         raise typer.Exit
@@ -117,31 +129,28 @@ def train(
 
     Example: regard train my.en my.pt --from en --to pt-BR --out runs/mine
     """
-    from regard.config import parse_setting, read_toml
+    from regard.evaluation.metrics import make_metric
     from regard.progress import ConsoleReporter
     from regard.runs.data import prepare_data
     from regard.runs.run import Run
-    from regard.runs.settings import DataSettings, settings_from
+    from regard.runs.settings import settings_from
 
-    tables: dict[str, dict[str, Any]] = read_toml(config) if config else {}
-    for text in settings or []:
-        section, key, value = parse_setting(text)
-        tables.setdefault(section, {})[key] = value
-    given = tables.pop("data", {})
-    data_settings = DataSettings(
-        train=tuple(data),
-        dev=tuple(dev or given.pop("dev", ())),
-        dev_pairs=given.pop("dev_pairs", 1_000),
-        source_language=source_language or given.pop("source_language", ""),
-        target_language=target_language or given.pop("target_language", ""),
-        reverse=reverse or given.pop("reverse", False),
-        filter=not no_filter and given.pop("filter", True),
+    tables, where = _tables(config, settings)
+    data_settings = _data_settings(
+        tables,
+        where,
+        train=data,
+        dev=dev,
+        source_language=source_language,
+        target_language=target_language,
+        reverse=reverse,
+        filter=False if no_filter else None,
     )
-    tables["data"] = given
+    checked = settings_from(tables, data_settings, 1, arch, where)  # a mistake shows before the data is read
+    make_metric(checked.training.dev_metric)  # and so does a missing library
     reporter = ConsoleReporter()
-    seed = tables.get("training", {}).get("seed", 1)
-    train_pairs, dev_pairs = prepare_data(data_settings, seed, reporter.note)
-    complete = settings_from(tables, data_settings, len(train_pairs), arch, str(config or "--set"))
+    train_pairs, dev_pairs = prepare_data(data_settings, checked.training.seed, reporter.note)
+    complete = settings_from(tables, data_settings, len(train_pairs), arch, where)
     reporter.settings(complete)
     with reporter:
         best = Run(out, complete, reporter).train(train_pairs, dev_pairs)
@@ -158,7 +167,7 @@ def translate(
     ] = None,
     beam: Annotated[int, typer.Option(help="Beam size; 1 is greedy.")] = 5,
     length_penalty: Annotated[float, typer.Option(help="Higher prefers longer (Wu et al. 2016).")] = 0.6,
-    n_best: Annotated[int, typer.Option(help="Translations a line, in JSON.")] = 1,
+    n_best: Annotated[int, typer.Option(help="Translations a line; more than one needs --json.")] = 1,
     min_length: Annotated[int, typer.Option(help="Fewest tokens of a translation.")] = 0,
     max_length: Annotated[int, typer.Option(help="Most tokens of a translation; 0: follows the source.")] = 0,
     sample: Annotated[
@@ -168,7 +177,6 @@ def translate(
     top_k: Annotated[int, typer.Option(help="Of --sample; 0: all tokens.")] = 0,
     top_p: Annotated[float, typer.Option(help="Of --sample.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of --sample.")] = 1,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     as_json: JsonOption = False,
 ) -> None:
     """Translate text, one line in, one line out.
@@ -178,8 +186,12 @@ def translate(
     import regard.api
     from regard.decoding.options import SearchOptions
 
+    if n_best > 1 and not as_json:
+        raise ConfigError(f"--n-best {n_best} needs --json: in plain text one line in is one line out.")
+    if not sample and (temperature, top_k, top_p) != (1.0, 0, 1.0):
+        raise ConfigError("--temperature, --top-k and --top-p need --sample: a search for the best draws nothing.")
     options = SearchOptions(
-        beam_size=max(beam, n_best) if not sample else beam,
+        beam_size=beam if sample or beam < 1 else max(beam, n_best),
         length_penalty=length_penalty,
         n_best=n_best,
         min_length=min_length,
@@ -190,20 +202,23 @@ def translate(
         top_p=top_p,
         seed=seed,
     )
-    translator = regard.api.load(model, device=device)
+    ways = pair_up(files or [], out)
+    translator = regard.api.load(model)
     counts: dict[str, int] = {}
     lines = 0
-    for name, source_lines, write in _streams(files or [], out):
-        for chunk in _chunks(source_lines, 2_000):
-            for result in translator.translate(chunk, options):
-                lines += 1
-                for flag in result.flags:
-                    counts[flag] = counts.get(flag, 0) + 1
-                write(_result_json(result) if as_json else result.text)
-        del name
+    for source, target in ways:
+        with writer(target) as write:
+            for chunk in stdin_chunks() if source is None else file_chunks(source):
+                for result in translator.translate(chunk, options):
+                    lines += 1
+                    for flag in result.flags:
+                        counts[flag] = counts.get(flag, 0) + 1
+                    write(_result_json(result) if as_json else result.text)
+                sys.stdout.flush()  # who types a line, or pipes one, sees it translated
     flagged = ", ".join(f"{flag.replace('_', ' ')} {count:,}" for flag, count in sorted(counts.items()))
     if flagged:
-        _say(f"{lines:,} lines · flagged: {flagged} (see them with --json)")
+        more = "" if as_json else " (see them with --json)"
+        _say(f"{lines:,} line{'s' if lines > 1 else ''} · flagged: {flagged}{more}")
 
 
 @app.command()
@@ -230,24 +245,147 @@ def evaluate(
     from regard.decoding.options import SearchOptions
     from regard.scoring import evaluate_models
 
-    try:
-        edges = tuple(int(edge) for edge in lengths.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--lengths {lengths}: expected whole numbers with commas, such as 10,20,30.") from error
-    report = evaluate_models(
-        model,
-        data,
-        against=against,
-        paper_language=paper,
-        edges=edges,
-        options=SearchOptions(beam_size=beam, length_penalty=length_penalty),
+    edges, options = _edges(lengths), SearchOptions(beam_size=beam, length_penalty=length_penalty)
+    with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
+        report = evaluate_models(
+            model,
+            data,
+            against=against,
+            paper_language=paper,
+            edges=edges,
+            options=options,
+            source_language=source_language,
+            target_language=target_language,
+            reverse=reverse,
+        )
+        if write is not None:
+            for line in report.outputs:
+                write(line)
+    typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=1) if as_json else "\n".join(report.lines()))
+
+
+@app.command()
+def compare(
+    data: DataArgument,
+    arch: Annotated[list[str], typer.Option(help="An architecture; repeat it for several.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs, tables and picture.")],
+    minutes: Annotated[
+        float | None, typer.Option(help="Training time of each (10 if nothing is said); 0: the steps decide.")
+    ] = None,
+    dev: Annotated[list[str] | None, typer.Option(help="Development DATA (repeat for two aligned files).")] = None,
+    test: Annotated[list[str] | None, typer.Option(help="Test DATA (repeat for two aligned files).")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
+    settings: SetOption = None,
+    lengths: Annotated[str, typer.Option(help="Edges of the source-length buckets, in words.")] = "10,20,30,40,50",
+    source_language: FromOption = "",
+    target_language: ToOption = "",
+    reverse: ReverseOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train several architectures on the same data for the same time, and compare them.
+
+    Example: regard compare my.en my.pt --arch rnn --arch rnnsearch --arch transformer --out compared
+    """
+    from regard.compare import draw, report_lines, run, to_json
+    from regard.look import style
+    from regard.progress import ConsoleReporter
+
+    edges, picture = _edges(lengths), out / "compare.png"
+    style.check(picture)
+    tables, where = _tables(config, settings)
+    training = tables.setdefault("training", {})
+    if minutes is not None or "max_minutes" not in training:
+        training["max_minutes"] = 10.0 if minutes is None else minutes
+    data_settings = _data_settings(
+        tables,
+        where,
+        train=data,
+        dev=dev,
         source_language=source_language,
         target_language=target_language,
         reverse=reverse,
     )
-    if out:
-        _write_lines(out, report.outputs)
-    typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=1) if as_json else "\n".join(report.lines()))
+    with ConsoleReporter() as reporter:
+        contestants = run(arch, tables, data_settings, test or [], edges, out, reporter)
+    rows = json.dumps(to_json(contestants), ensure_ascii=False, indent=1)
+    with writer(out / "compare.json") as write:
+        write(rows)
+    draw(contestants, picture, f"{' '.join(data)}; BLEU with 95 % bootstrap intervals.")
+    typer.echo(rows if as_json else "\n".join(report_lines(contestants)))
+    _say(f"picture: {picture}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs and pictures.")] = Path("demo"),
+) -> None:
+    """See it work: three small translators learn the built-in corpus in five minutes, without any network.
+
+    Example: regard demo --out demo
+    """
+    import torch
+
+    from regard import demo as demonstration
+    from regard.progress import Bars
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    typer.echo(f"regard {regard.__version__}  ·  {cores} cores  ·  torch {torch.__version__}")
+    with Bars() as bars:
+        demonstration.run(out, typer.echo, bars.show)
+
+
+@app.command("import")
+def import_model(
+    source: Annotated[Path, typer.Argument(help="Folder written by transformers (MarianMT).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model folder to write.")],
+) -> None:
+    """Bring in a model that Hugging Face transformers saved.
+
+    Example: regard import opus-mt-en-pt --out models/en-pt
+    """
+    from regard.interop.marian import import_folder
+
+    for warning in import_folder(source, out):
+        _say(f"regard: warning: {warning}")
+    _say(f"model: {out}")
+
+
+def _tables(config: Path | None, settings: list[str] | None) -> tuple[dict[str, dict[str, Any]], str]:
+    """The settings a person gave: a file's, with single values put over them; and where they stand, for messages."""
+    from regard.config import parse_setting, read_toml
+
+    tables: dict[str, dict[str, Any]] = read_toml(config) if config else {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{config}: {name} stands outside any table. Put it under [model] or another.")
+    for text in settings or []:
+        section, key, value = parse_setting(text)
+        tables.setdefault(section, {})[key] = value
+    given = [str(config)] if config else []
+    return tables, " and ".join([*given, "--set"] if settings else given) or "settings"
+
+
+def _data_settings(
+    tables: dict[str, dict[str, Any]], where: str, *, train: list[str], dev: list[str] | None, **options: object
+) -> Any:
+    """The [data] table, taken out of the others, with what the command line says put over it."""
+    from regard.config import from_dict
+    from regard.runs.settings import DataSettings
+
+    said = {key: value for key, value in options.items() if value or (key, value) == ("filter", False)}
+    if dev:
+        said["dev"] = dev
+    return from_dict(DataSettings, {**tables.pop("data", {}), **said, "train": train}, f"{where}, [data]")
+
+
+def _edges(lengths: str) -> tuple[int, ...]:
+    try:
+        edges = tuple(int(edge) for edge in lengths.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--lengths {lengths}: expected whole numbers with commas, such as 10,20,30.") from error
+    if any(low >= high for low, high in zip((0, *edges), edges, strict=False)):
+        raise ConfigError(f"--lengths {lengths}: the numbers must ascend from 1 or more, such as 10,20,30.")
+    return edges
 
 
 def _result_json(result: Any) -> str:
@@ -259,78 +397,6 @@ def _result_json(result: Any) -> str:
         "alternatives": [{"text": item.text, "score": item.score} for item in result.alternatives],
     }
     return json.dumps(row, ensure_ascii=False)
-
-
-def _streams(files: list[Path], out: Path | None) -> Iterator[tuple[str, Iterator[str], Callable[[str], None]]]:
-    """Each input with its lines and where its results go."""
-
-    several = len(files) > 1
-    for path in files or [None]:
-        target = None
-        if out is not None:
-            target = out / path.name if several and path is not None else out
-        lines = _stdin_lines() if path is None or str(path) == "-" else _file_lines(path)
-        with _writer(target) as write:
-            yield str(path or "stdin"), lines, write
-
-
-@contextmanager
-def _writer(path: Path | None) -> Iterator[Callable[[str], None]]:
-    """A function that writes a line to stdout, or to a file that appears complete or not at all."""
-    if path is None:
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        yield lambda line: print(line)
-        return
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            yield lambda line: print(line, file=file)
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}).") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _file_lines(path: Path) -> Iterator[str]:
-    from regard.formats.files import MAX_LINE_BYTES, read_lines
-
-    for number, line in enumerate(read_lines(path), start=1):
-        if line is None:
-            raise DataError(
-                f"{path}, line {number}: has more than {MAX_LINE_BYTES:,} bytes. Break it into lines first."
-            )
-        yield line
-
-
-def _write_lines(path: Path, lines: list[str]) -> None:
-    with _writer(path) as write:
-        for line in lines:
-            write(line)
-
-
-def _stdin_lines() -> Iterator[str]:
-    """Lines of standard input; they end at LF only."""
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.removesuffix(b"\n").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"standard input, line {number}: byte {error.start + 1} of the line is not UTF-8. "
-                "Convert the text first, for example with iconv."
-            ) from error
-
-
-def _chunks(lines: Iterator[str], size: int) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    for line in lines:
-        chunk.append(line)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _say(text: str) -> None:

@@ -4,15 +4,16 @@ import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from regard.api import Model, load
-from regard.data.pairs import PairSet
+from regard.data.pairs import PairSet, hold_out
 from regard.decoding.options import SearchOptions
+from regard.errors import ConfigError
 from regard.evaluation import metrics
 from regard.evaluation.metrics import LengthRow
 from regard.look.curves import Curve, Panel, draw_curves
@@ -20,6 +21,7 @@ from regard.models import build
 from regard.models.protocol import Seq2Seq
 from regard.nn.attention import AdditiveAttention, MultiHeadAttention
 from regard.nn.padded import Padded
+from regard.runs.data import load_pairs, prepare_data
 from regard.runs.reporter import Reporter
 from regard.runs.run import Run
 from regard.runs.settings import DataSettings, settings_from
@@ -30,6 +32,7 @@ from regard.training.plan import TrainingPlan
 
 SPEED_LENGTHS = (10, 20, 40, 80)  # tokens
 SPEED_BATCHES = (8, 64)  # sentences
+HELD_OUT_PAIRS = 1_000
 _ROUNDS = 3
 
 
@@ -48,6 +51,50 @@ class Contestant:
     lengths: list[LengthRow]
     # (sentence length, batch size) -> target tokens a second of a training step, median of several alternating rounds
     speed: dict[tuple[int, int], float]
+
+
+def run(
+    archs: Sequence[str],
+    tables: Mapping[str, Mapping[str, Any]],
+    data: DataSettings,
+    test: Sequence[str],
+    edges: Sequence[int],
+    out: Path,
+    reporter: Reporter,
+) -> list[Contestant]:
+    """Train each architecture in `out/ARCH` and score it.
+
+    Args:
+        archs: names, as in `MODELS`.
+        tables: settings for all of them; a [model] table must fit each.
+        test: DATA to score on; empty: a tenth of the pairs, a thousand at most, is held out first.
+        edges: upper ends of the source-length buckets, in words.
+
+    Raises:
+        ConfigError: an architecture is unknown or named twice, or a setting does not fit it.
+        DataError: the data cannot be read.
+    """
+    if len(set(archs)) < len(archs):
+        raise ConfigError(f"--arch names one architecture twice: {', '.join(archs)}.")
+    # Mistakes show before the data is read.
+    seed = [settings_from(tables, data, 1, arch, "settings").training.seed for arch in archs].pop()
+    train_pairs, dev_pairs = prepare_data(data, seed, reporter.note)
+    if test:
+        test_pairs, _ = load_pairs(data, test, "test")
+    else:
+        held = hold_out(train_pairs, HELD_OUT_PAIRS, seed + 1)
+        train_pairs, test_pairs = held.train, held.dev
+        reporter.note(f"held out: test {len(test_pairs):,}")
+    all_settings = {arch: settings_from(tables, data, len(train_pairs), arch, "settings") for arch in archs}
+    contestants = []
+    for arch in archs:
+        reporter.note(arch)
+        model, best = train_one(arch, tables, data, train_pairs, dev_pairs, out / arch, reporter)
+        log = out / arch / "metrics.jsonl"
+        contestants.append(contest(arch, model, best, test_pairs, edges, SearchOptions(), log))
+    models = {arch: settings.model for arch, settings in all_settings.items()}
+    speeds = training_speed(models, next(iter(all_settings.values())).tokens.vocab_size)
+    return [replace(row, speed=speeds[row.arch]) for row in contestants]
 
 
 def train_one(
@@ -78,7 +125,7 @@ def contest(
     outputs = [result.text for result in model.translate(test.sources, options)]
     scores = metrics.score(outputs, test.targets, metrics=("bleu", "chrf"), resamples=0)
     network = model.engine.model
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    rows = read_log(log)
     return Contestant(
         arch=arch,
         parameters=count_parameters(network),
@@ -91,6 +138,13 @@ def contest(
         lengths=metrics.by_length(test.sources, outputs, test.targets, edges),
         speed={},
     )
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a run's metrics.jsonl so far; none if there is no such file yet."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
 def count_parameters(model: Seq2Seq) -> int:
@@ -114,14 +168,16 @@ def training_speed(models: Mapping[str, Mapping[str, Any]], vocab_size: int) -> 
         models: architecture -> its model settings.
 
     Returns:
-        architecture -> (tokens in a sentence, sentences in a batch) -> median of the rounds.
+        architecture -> (tokens in a sentence, sentences in a batch) -> median of the rounds; no length that one of
+        the models cannot take.
     """
     plan = TrainingPlan()
     random = torch.Generator().manual_seed(1)
     networks = {arch: build(arch, {**values, "vocab_size": vocab_size}).train() for arch, values in models.items()}
     optimizers = {arch: adamw(network, plan) for arch, network in networks.items()}
     results: dict[str, dict[tuple[int, int], list[float]]] = {arch: {} for arch in networks}
-    for length in SPEED_LENGTHS:
+    longest = min(network.config.max_length for network in networks.values())
+    for length in [length for length in SPEED_LENGTHS if length <= longest]:
         for batch_size in SPEED_BATCHES:
             batch = _made_up_batch(length, batch_size, vocab_size, random)
             for number in range(_ROUNDS + 1):
@@ -146,16 +202,11 @@ def report_lines(contestants: Sequence[Contestant]) -> list[str]:
     ]
     labels = [row.label for row in contestants[0].lengths]
     counts = [row.n for row in contestants[0].lengths]
-    lines += ["", "BLEU by source words" + "".join(f"{label:>16}" for label in labels)]
-    lines.append(f"{'  sentences':<20}" + "".join(f"{count:>16,}" for count in counts))
+    lines += ["", "BLEU by source words" + "".join(f"{label:>18}" for label in labels)]
+    lines.append(f"{'  sentences':<20}" + "".join(f"{count:>18,}" for count in counts))
     for contestant in contestants:
-        cells = [
-            ""
-            if row.bleu is None or row.low is None or row.high is None
-            else f"{row.bleu:.1f} [{row.low:.0f}, {row.high:.0f}]"
-            for row in contestant.lengths
-        ]
-        lines.append(f"{'  ' + contestant.arch:<20}" + "".join(f"{cell:>16}" for cell in cells))
+        cells = [_interval(row) for row in contestant.lengths]
+        lines.append(f"{'  ' + contestant.arch:<20}" + "".join(f"{cell:>18}" for cell in cells))
     if any(contestant.speed for contestant in contestants):
         keys = sorted(contestants[0].speed, key=lambda key: (key[1], key[0]))
         lines += ["", "training, tokens a second, by sentence length x batch"]
@@ -171,10 +222,8 @@ def draw(contestants: Sequence[Contestant], path: Path, note: str = "") -> None:
     panels = [quality_panel({row.arch: row.lengths for row in contestants})]
     if any(row.speed for row in contestants):
         largest = max(SPEED_BATCHES)
-        curves = [
-            Curve(row.arch, SPEED_LENGTHS, [row.speed[length, largest] for length in SPEED_LENGTHS])
-            for row in contestants
-        ]
+        measured = sorted(length for length, batch_size in contestants[0].speed if batch_size == largest)
+        curves = [Curve(row.arch, measured, [row.speed[length, largest] for length in measured]) for row in contestants]
         panels.append(
             Panel(f"Training speed, batches of {largest}", "tokens in a sentence", "target tokens a second", curves)
         )

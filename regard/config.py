@@ -87,9 +87,10 @@ def parse_setting(text: str) -> tuple[str, str, Any]:
     if not (equals and dot and section and key):
         raise ConfigError(f"--set {text}: expected section.key=value, for example training.learning_rate=0.001.")
     try:
-        return section, key, tomllib.loads(f"value = {value}")["value"]
+        table = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:
-        return section, key, value.strip()
+        table = {}
+    return section, key, table["value"] if len(table) == 1 else value.strip()
 
 
 def _convert(value: Any, expected: Any, where: str) -> Any:
@@ -108,7 +109,10 @@ def _convert(value: Any, expected: Any, where: str) -> Any:
             raise ConfigError(f"{where}: expected one of {', '.join(map(str, arguments))}, found {value!r}.")
         return value
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{where}: is too large for a number.") from None
     if expected in (int, float, str, bool) and type(value) is not expected:
         raise ConfigError(f"{where}: expected {_NAMES[expected]}, found {_kind(value)}.")
     return value
@@ -129,7 +133,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML escapes this one too
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return repr(value)

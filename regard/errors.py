@@ -64,6 +64,10 @@ class MissingDependencyError(RegardError):
 
     def __init__(self, library: str, extra: str, purpose: str):
         super().__init__(f"{purpose} needs {library}. Install it with: pip install 'regard[{extra}]'")
+        self._made_of = (library, extra, purpose)
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), self._made_of  # so that it passes from a worker process to its parent
 
 
 class Stopped(RegardError):
@@ -71,4 +75,8 @@ class Stopped(RegardError):
 
     def __init__(self, signal_number: int, message: str):
         super().__init__(message)
+        self.signal_number = signal_number
         self.exit_status = 128 + signal_number
+
+    def __reduce__(self) -> tuple[type, tuple[int, str]]:
+        return type(self), (self.signal_number, str(self))  # so that it passes from a worker process to its parent

@@ -7,6 +7,7 @@ import numpy as np
 
 from regard.api import Model
 from regard.data.world import WorldPair
+from regard.errors import DataError, ModelError
 from regard.evaluation import alignment
 from regard.evaluation.alignment import AlignmentScore
 
@@ -22,7 +23,11 @@ class LayerAlignment:
 
 
 def best_layer(model: Model, dev: Sequence[WorldPair]) -> int:
-    """The decoder layer whose attention aligns the dev pairs best (so that test pairs are scored once)."""
+    """The decoder layer whose attention aligns the dev pairs best (so that test pairs are scored once).
+
+    Raises:
+        ModelError: the model has no attention to its source.
+    """
     scores = [alignment_score(weights, dev) for weights in zip(*_layers(model, dev), strict=True)]
     return int(np.argmin([score.aer for score in scores]))
 
@@ -31,6 +36,9 @@ def align(model: Model, pairs: Sequence[WorldPair], layer: int) -> LayerAlignmen
     """Alignment error rate of one layer: each target word is linked to the source word it attends to most.
 
     The weights come from a forced pass over the reference translation.
+
+    Raises:
+        ModelError: the model has no attention to its source.
     """
     weights = [layers[layer] for layers in _layers(model, pairs)]
     return LayerAlignment(layer, alignment_score(weights, pairs))
@@ -43,15 +51,25 @@ def alignment_score(weights: Sequence[np.ndarray], pairs: Sequence[WorldPair]) -
 
 
 def word_weights(model: Model, pair: WorldPair) -> np.ndarray:
-    """Attention between the words of a pair, (layers, heads, target words, source words); see `words_from_pieces`."""
+    """Attention between the words of a pair, (layers, heads, target words, source words); see `words_from_pieces`.
+
+    Raises:
+        ModelError: the model has no attention to its source.
+    """
     return _word_weights(model, [pair])[0]
 
 
 def word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each word stands in the text, in order: characters (first, end)."""
+    """Where each word stands in the text, in order: characters (first, end).
+
+    Raises:
+        DataError: a word is not there, or not in this order.
+    """
     spans, position = [], 0
     for word in words:
-        first = text.index(word, position)
+        first = text.find(word, position)
+        if first < 0:
+            raise DataError(f"word {word!r} does not stand in {text!r} after character {position}.")
         position = first + len(word)
         spans.append((first, position))
     return spans
@@ -76,8 +94,11 @@ def _word_weights(model: Model, pairs: Sequence[WorldPair]) -> list[np.ndarray]:
     tokens = model.engine.tokens
     sources = [tokens.encode_source(pair.source) for pair in pairs]
     targets = [tokens.encode_target(pair.target) for pair in pairs]
+    found = model.engine.attention(sources, targets)
+    if not found:
+        raise ModelError("this model has no attention to its source: there is nothing to align with.")
     results = []
-    for pair, weights in zip(pairs, model.engine.attention(sources, targets), strict=True):
+    for pair, weights in zip(pairs, found, strict=True):
         source_groups = piece_groups(tokens.source_spans(pair.source), word_spans(pair.source, pair.source_tokens))
         target_groups = piece_groups(tokens.target_spans(pair.target), word_spans(pair.target, pair.target_tokens))
         merged = [

@@ -84,6 +84,36 @@ class ConsoleReporter(Reporter):
             self.note(f"    {source}  →  {translation}")
 
 
+class Bars:
+    """Several trainings at once, a bar each; plain lines at intervals where there is no terminal."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+        self.began = self.last_plain = time.monotonic()
+
+    def __enter__(self) -> "Bars":
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def show(self, shares: Mapping[str, float]) -> None:
+        """Which share of its training each has done, 0 to 1."""
+        now = time.monotonic()
+        if self.console.is_terminal:
+            lines = [f"  {name:<12} {_bar(share, 24)} {100 * share:3.0f} %" for name, share in shares.items()]
+            self.live.update(Text("\n".join([*lines, f"  {now - self.began:.0f} s"])))
+        elif now - self.last_plain >= _PLAIN_INTERVAL_SECONDS:
+            self.last_plain = now
+            line = "   ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
+            print(f"  {now - self.began:.0f} s   {line}", file=sys.stderr, flush=True)
+
+
 def _done(progress: Progress, plan: TrainingPlan, elapsed: float) -> float:
     """The share of the plan that is done, by whichever limit is nearer."""
     shares = [progress.step / plan.max_steps]

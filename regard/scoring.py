@@ -25,6 +25,7 @@ class EvaluationReport:
     exact: Score
     lengths: list[LengthRow]
     flags: dict[str, int]  # doubtful translations by reason
+    skipped: dict[str, int]  # pairs of the data that cannot be scored, by reason: a side is empty, a line too long
     outputs: list[str] = field(repr=False)
     paper: Score | None = None
     against: str = ""
@@ -32,7 +33,9 @@ class EvaluationReport:
 
     def lines(self) -> list[str]:
         """For people."""
-        lines = [f"{self.model} on {self.data}: {self.num_pairs:,} pairs", ""]
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.skipped.items()))
+        skipped = f" (skipped: {reasons})" if reasons else ""
+        lines = [f"{self.model} on {self.data}: {self.num_pairs:,} pairs{skipped}", ""]
         lines += [_score_line(score) for score in self.scores.values()]
         if self.paper is not None:
             lines.append(_score_line(self.paper, "paper BLEU"))
@@ -84,13 +87,21 @@ def evaluate_models(
         against: another model for a paired test.
         paper_language: also give the literature's BLEU for this target language.
         edges: upper ends of the source-length buckets, in words.
+        source_language, target_language: BCP-47; empty: as the model folder says.
         reverse: translate from the second side to the first.
 
     Raises:
         RegardError: of the model, the data or the metrics.
     """
+    metrics.make_metric("bleu", target_language)  # a missing library or a wrong language shows before the long work
+    if paper_language:
+        paper.tokenize([], paper_language)
+    translator = regard.api.load(model)
+    other = regard.api.load(against) if against is not None else None
+    source_language = source_language or translator.engine.source_language
+    target_language = target_language or translator.engine.target_language
     languages = (source_language or None, target_language or None)
-    pairs, _ = pair_data.load(
+    pairs, report = pair_data.load(
         list(data),
         source_language=languages[1 if reverse else 0],
         target_language=languages[0 if reverse else 1],
@@ -98,16 +109,16 @@ def evaluate_models(
         split="test",
     )
     sources, references = (pairs.targets, pairs.sources) if reverse else (pairs.sources, pairs.targets)
-    results = regard.api.load(model).translate(sources, options)
+    results = translator.translate(sources, options)
     outputs = [result.text for result in results]
     flags: dict[str, int] = {}
     for result in results:
         for flag in result.flags:
             flags[flag] = flags.get(flag, 0) + 1
     paired = {}
-    if against is not None:
-        other = [result.text for result in regard.api.load(against).translate(sources, options)]
-        paired = metrics.paired_test(other, outputs, references, target_language=target_language)
+    if other is not None:
+        others = [result.text for result in other.translate(sources, options)]
+        paired = metrics.paired_test(others, outputs, references, target_language=target_language)
     return EvaluationReport(
         model=str(model),
         data=" ".join(data),
@@ -116,6 +127,7 @@ def evaluate_models(
         exact=metrics.exact_match(outputs, references),
         lengths=metrics.by_length(sources, outputs, references, edges, target_language=target_language),
         flags=flags,
+        skipped=dict(report.total.skipped),
         outputs=outputs,
         paper=paper.score(outputs, references, paper_language) if paper_language else None,
         against=str(against or ""),

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy
 
@@ -19,6 +19,7 @@ from regard.data.filters import FilterReport, Filters, RowFilter
 from regard.errors import DataError
 from regard.formats import Row
 
+Split = Literal["train", "dev", "test"]
 WORLD_PAIRS = 20_000  # of "world" without a number
 _MAX_LOST_SHARE = 0.1  # of all pairs: what holding out may cost in pairs that clash
 _MAX_CLASHES = 10  # a pair that clashes with more than these stays in train
@@ -126,7 +127,7 @@ def read(
     source_language: str | None = None,
     target_language: str | None = None,
     *,
-    split: str = "train",
+    split: Split = "train",
     seed: int = 0,
 ) -> Iterator[tuple[int, Row]]:
     """Every row of every source, in order, with the position of its source. Streams; filters nothing.
@@ -151,7 +152,7 @@ def load(
     source_language: str | None = None,
     target_language: str | None = None,
     filters: Filters | None = None,
-    split: str = "train",
+    split: Split = "train",
     seed: int = 0,
 ) -> tuple[PairSet, FilterReport]:
     """The pairs of DATA that pass the filters (None: the default ones), in order, and what was skipped why.
@@ -314,7 +315,7 @@ def _world_pairs(argument: str) -> int:
     return int(number[:19])
 
 
-def _world_rows(count: int, split: str, seed: int) -> Iterator[Row]:
+def _world_rows(count: int, split: Split, seed: int) -> Iterator[Row]:
     from regard.data import world  # its lexicon is read only when it is used
 
     for line, pair in enumerate(world.generate(split, count, seed=seed), 1):

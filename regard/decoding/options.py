@@ -27,13 +27,13 @@ class SearchOptions:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("min_length", "max_length", "top_k", "length_penalty"):
-            if getattr(self, name) < 0:
+            if not getattr(self, name) >= 0:  # nan neither
                 raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
         if not self.sample and self.n_best > self.beam_size:
             raise ConfigError(f"n_best ({self.n_best}) needs a beam_size as large, got {self.beam_size}")
         if self.max_length and self.min_length > self.max_length:
             raise ConfigError(f"min_length ({self.min_length}) is above max_length ({self.max_length})")
-        if self.temperature <= 0 or not 0 < self.top_p <= 1 or self.max_length_ratio <= 0:
+        if not (self.temperature > 0 and 0 < self.top_p <= 1 and self.max_length_ratio > 0):  # nan neither
             raise ConfigError("temperature and max_length_ratio must be above 0, and top_p above 0 and at most 1")
 
     def limit(self, source_length: int, model_limit: int) -> int:

@@ -1,12 +1,14 @@
 """Greedy, beam and sampling search over any decoder that follows the protocol.
 
-The same sentence gives the same text whatever stands beside it. So the number of decoder rows never falls below eight
-(products of one or two rows take other paths in the libraries than products of many), the length limit depends on the
-sentence alone, and random numbers are drawn for each sentence from its own generator.
+The same sentence gives the same text whatever stands beside it. Products of one or two rows take other paths in the
+libraries than products of many, and so do the last elements of a tensor whose size is no multiple of what the processor
+takes at once. So the encoder reads a multiple of eight sentences and the decoder has at least eight rows, of an even
+number of sentences, with repetitions as filling. The length limit depends on the sentence alone, and random numbers are
+drawn for each sentence from its own generator.
 """
 
+import hashlib
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +18,7 @@ from regard.decoding.options import Hypothesis, SearchOptions
 from regard.models.protocol import Seq2Seq
 from regard.nn.padded import Padded
 
-MIN_ROWS = 8
+_MULTIPLE = 8  # the encoder reads a multiple of so many sentences, and the decoder has at least so many rows
 _FINISHED_SHARE = 4  # the batch is made smaller when one in so many sentences is finished
 
 
@@ -29,26 +31,25 @@ def search(
     bos_id: int,
     eos_id: int,
     pad_id: int,
-    keys: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
     """Translate a batch of encoded sentences.
 
     Args:
         model: in evaluation mode.
         source: (B, S), all sentences of one padded length that depends on each sentence alone.
-        keys: an integer for each sentence, with which its random draws are seeded besides `options.seed`.
 
     Returns:
         For each sentence its hypotheses, best first.
     """
     sentences = source.ids.size(0)
     width = options.n_best if options.sample else options.beam_size
-    filled = torch.arange(max(sentences, -(-MIN_ROWS // width))) % sentences  # at least MIN_ROWS rows
+    filled = torch.arange(_round_up(sentences, _MULTIPLE)) % sentences
     padded = Padded(source.ids[filled], source.lengths[filled])
-    limits = [options.limit(int(length), model.config.max_length) for length in padded.lengths]
+    lengths = padded.lengths[: _groups(sentences, width)].tolist()  # of the sentences that the decoder takes
+    limits = [options.limit(length, model.config.max_length) for length in lengths]
     controls = _Controls(bos_id, eos_id, pad_id)
     if options.sample or options.beam_size == 1:
-        seeds = [options.seed * 1_000_003 + (keys[int(i)] if keys else int(i)) for i in filled]
+        seeds = [_seed(options.seed, ids[:length]) for ids, length in zip(padded.ids, lengths, strict=False)]
         found = _one_by_one(model, padded, options, width, limits, controls, seeds)
     else:
         found = _beam(model, padded, options, limits, controls)
@@ -66,6 +67,12 @@ class _Controls:
 def penalized(log_prob: float, length: int, length_penalty: float) -> float:
     """Total log-probability over ((5 + length) / 6)^α, length with eos (Wu et al. 2016, equation 14)."""
     return log_prob / ((5 + length) / 6) ** length_penalty
+
+
+def _seed(seed: int, ids: Tensor) -> int:
+    """What a sentence's random draws begin from: the seed asked for and the sentence, not where it stands."""
+    text = f"{seed}:{','.join(map(str, ids.tolist()))}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 def _forbid(logits: Tensor, controls: _Controls, position: int, options: SearchOptions) -> Tensor:
@@ -88,25 +95,25 @@ def _one_by_one(
     seeds: list[int],
 ) -> list[list[Hypothesis]]:
     """Greedy search and sampling: rows never compete, so each is extended by one token a step until its eos."""
-    sentences = source.ids.size(0)
-    generators = [torch.Generator().manual_seed(seed % 2**63) for seed in seeds] if options.sample else []
+    sentences = len(limits)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds] if options.sample else []
     results: list[list[Hypothesis]] = [[] for _ in range(sentences)]
     alive = list(range(sentences))  # the sentence of each group of `width` rows
     tokens: list[list[list[int]]] = [[[] for _ in range(width)] for _ in range(sentences)]
     log_probs: list[list[list[float]]] = [[[] for _ in range(width)] for _ in range(sentences)]
     open_rows = [[True] * width for _ in range(sentences)]
-    state = model.start(source)
-    state = state.select(torch.arange(sentences)[:, None].expand(-1, width))
+    state = model.start(source).select(torch.arange(sentences)[:, None].expand(-1, width))
     ids = torch.full((sentences * width, 1), controls.bos_id)
     position = 0
     while True:
         logits, state = model.step(ids, state)
+        totals = logits[:, -1].logsumexp(-1)  # of all tokens: a log-probability is the model's, forbidden or not
         logits = _forbid(logits[:, -1], controls, position, options)  # (R, V)
         if options.sample:
             chosen = _draw(logits, options, [generators[sentence] for sentence in alive], width)
         else:
             chosen = logits.argmax(-1)
-        chosen_log_probs = (logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)).tolist()
+        chosen_log_probs = (logits.gather(1, chosen[:, None])[:, 0] - totals).tolist()
         chosen_ids = chosen.tolist()
         for group, sentence in enumerate(alive):
             for column in range(width):
@@ -134,16 +141,24 @@ def _one_by_one(
 
 
 def _groups_to_keep(unfinished: list[bool], width: int) -> list[int] | None:
-    """Which sentences stay in the batch: all until enough are finished, never fewer than MIN_ROWS rows; None: done."""
+    """Which sentences stay in the batch: all until enough are finished, always enough for their company; None: done."""
     open_groups = [group for group, is_open in enumerate(unfinished) if is_open]
     if not open_groups:
         return None
-    smallest = -(-MIN_ROWS // width)
-    if len(unfinished) - len(open_groups) < len(unfinished) / _FINISHED_SHARE or len(unfinished) <= smallest:
-        return list(range(len(unfinished)))
     closed = [group for group, is_open in enumerate(unfinished) if not is_open]
-    fillers = closed[: max(0, smallest - len(open_groups))]
-    return sorted(open_groups + fillers)
+    fillers = _groups(len(open_groups), width) - len(open_groups)
+    if len(closed) < len(unfinished) / _FINISHED_SHARE or fillers >= len(closed):
+        return list(range(len(unfinished)))
+    return sorted(open_groups + closed[:fillers])
+
+
+def _groups(sentences: int, width: int) -> int:
+    """How many groups of `width` rows the decoder has for so many sentences: an even number, at least eight rows."""
+    return _round_up(max(sentences, -(-_MULTIPLE // width)), 2)
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
 
 
 def _draw(logits: Tensor, options: SearchOptions, generators: list[torch.Generator], width: int) -> Tensor:
@@ -170,24 +185,24 @@ def _beam(
 
     A continuation by eos among the best `beam_size` is finished; a sentence ends when it has `beam_size` of them.
     """
-    width, sentences = options.beam_size, source.ids.size(0)
+    width, sentences = options.beam_size, len(limits)
     finished: list[list[Hypothesis]] = [[] for _ in range(sentences)]
     done = [False] * sentences
     alive = list(range(sentences))
-    state = model.start(source)
-    state = state.select(torch.arange(sentences)[:, None].expand(-1, width))
+    state = model.start(source).select(torch.arange(sentences)[:, None].expand(-1, width))
     ids = torch.full((sentences * width, 1), controls.bos_id)
     # At first all hypotheses of a sentence are the same: only one may be continued.
-    totals = torch.full((sentences, width), -math.inf)
+    totals = torch.full((sentences, width), -math.inf, dtype=torch.float64)
     totals[:, 0] = 0.0
     history = torch.empty(sentences, width, 0, dtype=torch.int64)  # ids so far
-    parts = torch.empty(sentences, width, 0)  # their log-probabilities
+    parts = torch.empty(sentences, width, 0, dtype=torch.float64)  # their log-probabilities
     position = 0
     while True:
         logits, state = model.step(ids, state)
+        log_totals = logits[:, -1].logsumexp(-1, keepdim=True)  # of all tokens, forbidden or not
         logits = _forbid(logits[:, -1], controls, position, options)  # (R, V)
         best, tokens = logits.topk(min(2 * width, logits.size(-1)))  # (R, 2 width): no more can matter
-        log_probs = (best - logits.logsumexp(-1, keepdim=True)).view(len(alive), -1)  # (B, width * 2 width)
+        log_probs = (best - log_totals).double().view(len(alive), -1)  # (B, width * 2 width)
         per_row = best.size(-1)
         candidates = totals.repeat_interleave(per_row, dim=1) + log_probs
         candidate_totals, index = candidates.topk(min(2 * width, candidates.size(1)))  # (B, 2 width)

@@ -18,21 +18,37 @@ _LENGTH_STEP = 8  # padded source lengths are multiples of this
 class TorchEngine:
     """Runs a model in evaluation mode. Batches hold sentences of one padded length, results come in input order."""
 
-    def __init__(self, model: Seq2Seq, tokens: Tokens, *, batch_tokens: int = 8_192):
+    def __init__(
+        self,
+        model: Seq2Seq,
+        tokens: Tokens,
+        *,
+        source_language: str = "",
+        target_language: str = "",
+        batch_tokens: int = 8_192,
+    ):
         """Wrap a model.
 
         Args:
+            source_language, target_language: BCP-47, where the model folder says.
             batch_tokens: padded source tokens times beam in a batch, at most.
         """
         self.model = model
         self.tokens = tokens
+        self.source_language = source_language
+        self.target_language = target_language
         self.batch_tokens = batch_tokens
 
     @classmethod
-    def from_folder(cls, folder: Path, *, device: str = "cpu") -> "TorchEngine":
+    def from_folder(cls, folder: Path) -> "TorchEngine":
         """Load a model folder or a run folder."""
-        loaded = load(folder, torch.device(device))
-        return cls(loaded.model, loaded.tokens)
+        loaded = load(folder)
+        return cls(
+            loaded.model,
+            loaded.tokens,
+            source_language=loaded.source_language,
+            target_language=loaded.target_language,
+        )
 
     @property
     def max_length(self) -> int:
@@ -54,7 +70,6 @@ class TorchEngine:
                 bos_id=self.tokens.bos_id,
                 eos_id=self.tokens.eos_id,
                 pad_id=self.tokens.pad_id,
-                keys=rows,
             )
             for row, hypotheses in zip(rows, found, strict=True):
                 results[row] = hypotheses

@@ -8,6 +8,11 @@ import numpy as np
 from regard.errors import ShapeError
 from regard.look import style
 
+_CELL = 0.34  # inches
+_LONGEST_SIDE = 27.0  # inches of cells; smaller ones where there are more tokens
+_FONT_SIZE = 10.0
+_LONGEST_TOKEN = 24  # characters shown
+
 
 def draw_matrix(
     weights: np.ndarray, source: Sequence[str], target: Sequence[str], path: Path, *, title: str = "", note: str = ""
@@ -22,44 +27,43 @@ def draw_matrix(
         note: how it was made, in small print below.
 
     Raises:
-        ShapeError: names and weights do not fit together.
+        ShapeError: names and weights do not fit together, or there are none.
+        InputError: the file's suffix is none of .png, .svg and .pdf.
         MissingDependencyError: matplotlib is not installed.
         StorageError: the disk refused.
     """
     if weights.shape != (len(target), len(source)):
         raise ShapeError(f"weights {weights.shape} do not fit {len(target)} target and {len(source)} source tokens")
-    cell = 0.34  # inches
-    longest_source = max(len(token) for token in source)
-    longest_target = max(len(token) for token in target)
-    width = cell * len(source) + 0.085 * longest_target + 1.3
-    height = cell * len(target) + 0.085 * longest_source + 1.0
-    figure = style.new_figure(max(width, 4.2), max(height, 2.6))
-    import matplotlib
-
-    with matplotlib.rc_context(style.SETTINGS):
+    if not weights.size:
+        raise ShapeError("there are no weights to draw: source or target has no token")
+    columns, rows = [_shown(token) for token in source], [_shown(token) for token in target]
+    cell = min(_CELL, _LONGEST_SIDE / max(len(columns), len(rows)))
+    scale = cell / _CELL
+    width = cell * len(columns) + 0.085 * scale * max(map(len, rows)) + 1.3
+    height = cell * len(rows) + 0.085 * scale * max(map(len, columns)) + 1.0
+    with style.picture(path, max(width, 4.2), max(height, 1.8)) as figure:
         axes = figure.add_subplot()
         image = axes.imshow(weights, cmap=style.RAMP, vmin=0, vmax=1, aspect="equal", interpolation="nearest")
-        axes.set_xticks(
-            range(len(source)), [_shown(token) for token in source], rotation=60, ha="left", rotation_mode="anchor"
-        )
-        axes.set_yticks(range(len(target)), [_shown(token) for token in target])
+        axes.set_xticks(range(len(columns)), columns, rotation=60, ha="left", rotation_mode="anchor")
+        axes.set_yticks(range(len(rows)), rows)
         axes.xaxis.tick_top()
-        axes.tick_params(length=0, labelcolor=style.INK)
-        axes.set_xticks(np.arange(len(source) + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(len(target) + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color=style.GRID, linewidth=0.6)
+        axes.tick_params(length=0, labelcolor=style.INK, labelsize=_FONT_SIZE * scale)
+        axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color=style.GRID, linewidth=0.6 * scale)
         axes.tick_params(which="minor", length=0)
         for side in axes.spines.values():
             side.set_visible(False)
-        if title:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        if note:
-            figure.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color=style.QUIET)
-        bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=18, pad=0.02)
+        style.write_title(figure, title)
+        style.write_note(figure, note)
+        tall = min(1.0, 6 / len(rows))  # the scale stands beside the matrix, at most six cells tall
+        thick = 0.4 / max(len(columns), 5)
+        bar = figure.colorbar(image, cax=axes.inset_axes((1 + thick, (1 - tall) / 2, thick, tall)))
         bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.set_ticks([0, 0.5, 1])
         bar.ax.tick_params(length=0, labelsize=8)
-        style.save(figure, path)
 
 
 def _shown(token: str) -> str:
-    return token.replace("▁", " ").strip() or "␣"
+    text = " ".join(token.replace("▁", " ").split()) or "␣"
+    return text if len(text) <= _LONGEST_TOKEN else text[: _LONGEST_TOKEN - 1] + "…"

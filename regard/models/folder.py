@@ -15,7 +15,7 @@ from torch import Tensor
 
 from regard.config import to_dict
 from regard.data.tokens import Tokens
-from regard.errors import ModelError, StorageError
+from regard.errors import ConfigError, ModelError, StorageError
 from regard.models import MODELS, build
 from regard.models.protocol import Seq2Seq
 
@@ -23,6 +23,7 @@ CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "READ
 _FORMAT = 1
 _KEYS = {"format", "arch", "model", "tokens", "source_language", "target_language"}
 _MAX_CONFIG_BYTES = 1 << 20
+_MAX_SIZE, _MAX_LAYERS = 1 << 20, 1_000
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,19 @@ def save(
         for path in partial.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+        flush_folder(partial)
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             folder.rename(old)
         partial.rename(folder)
+        flush_folder(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise StorageError(f"{folder}: the model could not be saved ({error.strerror}).") from error
 
 
-def load(folder: Path, device: torch.device | None = None) -> LoadedModel:
+def load(folder: Path) -> LoadedModel:
     """Read a model folder, or the model of a run folder.
 
     Raises:
@@ -92,16 +95,23 @@ def load(folder: Path, device: torch.device | None = None) -> LoadedModel:
     """
     folder = find(folder)
     config = read_config(folder)
-    model = build(config["arch"], config["model"], str(folder / CONFIG_FILE))
+    tensors = read_weights(folder / WEIGHTS_FILE)
+    try:
+        with torch.device("meta"):  # no memory yet: sizes are believed only when the weights have them
+            blueprint = build(config["arch"], config["model"], str(folder / CONFIG_FILE))
+        _check(tensors, dict(blueprint.named_parameters()), folder / WEIGHTS_FILE)
+        model = build(config["arch"], config["model"], str(folder / CONFIG_FILE))
+    except ConfigError as error:
+        raise ModelError(str(error)) from error
     tokens = Tokens.load(folder, config["tokens"])
     if tokens.vocab_size > model.config.vocab_size:
         raise ModelError(
             f"{folder}: its tokenizer has {tokens.vocab_size} tokens, config.json says {model.config.vocab_size}. "
             "Both must come from one training run; copy the whole folder again."
         )
-    fill(model, read_weights(folder / WEIGHTS_FILE), folder / WEIGHTS_FILE)
+    fill(model, tensors, folder / WEIGHTS_FILE)
     languages = {key: str(config.get(key, "")) for key in ("source_language", "target_language")}
-    return LoadedModel(model.to(device or torch.device("cpu")).eval(), tokens, **languages)
+    return LoadedModel(model.eval(), tokens, **languages)
 
 
 def find(folder: Path) -> Path:
@@ -145,7 +155,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: unknown setting {', '.join(unknown)}.")
     if not isinstance(config["arch"], str) or not all(isinstance(config[key], dict) for key in ("model", "tokens")):
         raise ModelError(f"{path}: arch must be text, model and tokens must be tables.")
+    if largest := [key for key, value in config["model"].items() if _is_huge(key, value)]:
+        raise ModelError(f"{path}: {', '.join(largest)} is larger than any model has. Copy the whole folder again.")
     return config
+
+
+def _is_huge(key: str, value: object) -> bool:
+    """Whether a size would only exhaust memory or patience."""
+    return isinstance(value, int) and value > (_MAX_LAYERS if key.endswith("num_layers") else _MAX_SIZE)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -171,6 +188,13 @@ def copy_weights(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor], wher
     Raises:
         ModelError: names or shapes differ, or a number is not finite.
     """
+    _check(tensors, into, where)
+    with torch.no_grad():
+        for name, parameter in into.items():
+            parameter.copy_(tensors[name])
+
+
+def _check(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor], where: Path) -> None:
     problems = [f"{name} is missing" for name in into if name not in tensors]
     problems += [f"{name} is unknown" for name in tensors if name not in into]
     for name in into:
@@ -185,6 +209,12 @@ def copy_weights(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor], wher
     if problems:
         shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
         raise ModelError(f"{where}: does not fit its configuration: {shown}.")
-    with torch.no_grad():
-        for name, parameter in into.items():
-            parameter.copy_(tensors[name])
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the disk remember which files a folder holds."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

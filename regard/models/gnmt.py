@@ -60,9 +60,9 @@ class GNMT(Seq2Seq):
     """Deep LSTMs with residual connections from the third layer on (second in the decoder).
 
     The bottom decoder layer reads target tokens only; its output asks the source, and the context it gets goes into all
-    layers above and into the output. Nothing in training waits for an attention step, so every layer runs over the whole
-    sentence at once: this is the paper's reason for taking the bottom layer (its section 3). Relative to the paper:
-    the query is the bottom layer's present output, not the previous one, and sizes are free.
+    layers above and into the output. Nothing in training waits for an attention step, so every layer runs over the
+    whole sentence at once: this is the paper's reason for taking the bottom layer (its section 3). Relative to the
+    paper: the query is the bottom layer's present output, not the previous one, and sizes are free.
     """
 
     def __init__(self, config: GNMTConfig):
@@ -84,14 +84,15 @@ class GNMT(Seq2Seq):
         self.output = OutputLayer(hidden, config.vocab_size, tied_to=tied_to)
 
     def states(self, source: Padded, target: Padded) -> Tensor:
-        return self._decode(target.ids, self.start(source))[0]
+        return self._decode(target.clear(self._embed(target.ids)), self.start(source))[0]
 
     def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
-        states, _, weights = self._decode(target.ids, self.start(source))
+        states, _, weights = self._decode(target.clear(self._embed(target.ids)), self.start(source))
         return Forced(self.output(states), {"cross": weights[:, None]} if return_weights else {})
 
     def start(self, source: Padded) -> GNMTState:
-        states = self.encoder_bottom(self.dropout(self.source_embedding(source.ids)), source.lengths)
+        embedded = source.clear(self.dropout(self.source_embedding(source.ids)))
+        states = self.encoder_bottom(embedded, source.lengths)
         for number, layer in enumerate(self.encoder):
             output, _ = layer(self.dropout(states))
             states = output + states if number else output
@@ -100,13 +101,16 @@ class GNMT(Seq2Seq):
         return GNMTState(layers, states, self.attention.project(states), Pattern(source.lengths))
 
     def step(self, ids: Tensor, state: GNMTState) -> tuple[Tensor, GNMTState]:
-        states, state, _ = self._decode(ids, state)
+        states, state, _ = self._decode(self._embed(ids), state)
         return self.output(states), state
 
-    def _decode(self, ids: Tensor, state: GNMTState) -> tuple[Tensor, GNMTState, Tensor]:
-        """Read (R, n) tokens: states (R, n, hidden), the new state, weights (B, 1, beam * n, S)."""
-        sentences, (rows, length) = state.memory.size(0), ids.shape
-        states, bottom = self.decoder_bottom(self.dropout(self.target_embedding(ids)), state.layers[0])
+    def _embed(self, ids: Tensor) -> Tensor:
+        return self.dropout(self.target_embedding(ids))
+
+    def _decode(self, embedded: Tensor, state: GNMTState) -> tuple[Tensor, GNMTState, Tensor]:
+        """Read (R, n, hidden) tokens: states of that shape, the new state, weights (B, 1, beam * n, S)."""
+        sentences, (rows, length, _) = state.memory.size(0), embedded.shape
+        states, bottom = self.decoder_bottom(embedded, state.layers[0])
         query = states.reshape(sentences, -1, states.size(-1))  # (B, beam * n, hidden)
         context, weights = self.attention(query, state.projected, state.memory, state.source)
         context = context.reshape(rows, length, -1)

@@ -71,25 +71,28 @@ class RNN(Seq2Seq):
         self.output = OutputLayer(embedding, config.vocab_size, tied_to=tied_to)
 
     def states(self, source: Padded, target: Padded) -> Tensor:
-        return self._decode(target.ids, self.start(source))[0]
+        return self._decode(target.clear(self._embed(target.ids)), self.start(source))[0]
 
     def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
         return Forced(self.output(self.states(source, target)), {})
 
     def start(self, source: Padded) -> RNNState:
-        encoded, _ = self.encoder(self.dropout(self.source_embedding(source.ids)))
+        encoded, _ = self.encoder(source.clear(self.dropout(self.source_embedding(source.ids))))
         summary = last_real(encoded, source.lengths)
         first = torch.tanh(self.initial(summary))
         return RNNState(first.expand(self.config.num_layers, -1, -1).contiguous(), summary)
 
     def step(self, ids: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
-        states, state = self._decode(ids, state)
+        states, state = self._decode(self._embed(ids), state)
         return self.output(states), state
 
-    def _decode(self, ids: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
-        embedded = self.dropout(self.target_embedding(ids))  # (R, n, embedding)
-        beam = ids.size(0) // state.summary.size(0)
-        summary = state.summary.repeat_interleave(beam, dim=0)[:, None].expand(-1, ids.size(1), -1)
+    def _embed(self, ids: Tensor) -> Tensor:
+        return self.dropout(self.target_embedding(ids))
+
+    def _decode(self, embedded: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
+        """Read (R, n, embedding) tokens: states (R, n, embedding) and the new state."""
+        beam = embedded.size(0) // state.summary.size(0)
+        summary = state.summary.repeat_interleave(beam, dim=0)[:, None].expand(-1, embedded.size(1), -1)
         decoded, hidden = self.decoder(torch.cat([embedded, summary], dim=-1), state.hidden)
         read = torch.tanh(self.readout(torch.cat([decoded, summary, embedded], dim=-1)))
         return self.dropout(read), RNNState(hidden, state.summary)

@@ -71,28 +71,31 @@ class RNNSearch(Seq2Seq):
         self.output = OutputLayer(embedding, config.vocab_size, tied_to=tied_to)
 
     def states(self, source: Padded, target: Padded) -> Tensor:
-        return self._decode(target.ids, self.start(source))[0]
+        return self._decode(target.clear(self._embed(target.ids)), self.start(source))[0]
 
     def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
-        states, _, weights = self._decode(target.ids, self.start(source))
+        states, _, weights = self._decode(target.clear(self._embed(target.ids)), self.start(source))
         return Forced(self.output(states), {"cross": weights[:, None]} if return_weights else {})
 
     def start(self, source: Padded) -> RNNSearchState:
-        memory = self.dropout(self.encoder(self.dropout(self.source_embedding(source.ids)), source.lengths))
+        embedded = source.clear(self.dropout(self.source_embedding(source.ids)))
+        memory = self.dropout(self.encoder(embedded, source.lengths))
         first = torch.tanh(self.initial(memory[:, 0, self.config.hidden_size :]))  # the backward state at word 1
         return RNNSearchState(first, memory, self.attention.project(memory), Pattern(source.lengths))
 
     def step(self, ids: Tensor, state: RNNSearchState) -> tuple[Tensor, RNNSearchState]:
-        states, state, _ = self._decode(ids, state)
+        states, state, _ = self._decode(self._embed(ids), state)
         return self.output(states), state
 
-    def _decode(self, ids: Tensor, state: RNNSearchState) -> tuple[Tensor, RNNSearchState, Tensor]:
-        """Read (R, n) tokens: states (R, n, embedding), the new state, weights (B, 1, beam * n, S)."""
-        sentences, rows = state.memory.size(0), ids.size(0)
-        embedded = self.dropout(self.target_embedding(ids))  # (R, n, embedding)
+    def _embed(self, ids: Tensor) -> Tensor:
+        return self.dropout(self.target_embedding(ids))
+
+    def _decode(self, embedded: Tensor, state: RNNSearchState) -> tuple[Tensor, RNNSearchState, Tensor]:
+        """Read (R, n, embedding) tokens: states of that shape, the new state, weights (B, 1, beam * n, S)."""
+        sentences, (rows, length, _) = state.memory.size(0), embedded.shape
         gates = self.cell.project(embedded)
         hidden, all_hidden, contexts, all_weights = state.hidden, [], [], []
-        for position in range(ids.size(1)):
+        for position in range(length):
             query = hidden.view(sentences, -1, hidden.size(-1))  # (B, beam, hidden)
             context, weights = self.attention(query, state.projected, state.memory, state.source)
             context = context.reshape(rows, -1)  # c_i

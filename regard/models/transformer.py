@@ -1,5 +1,6 @@
 """The Transformer (Vaswani et al. 2017)."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,7 @@ class TransformerConfig:
     positions: Positions = "sinusoidal"
     activation: Activation = "relu"
     tied_embeddings: bool = True  # one matrix for source, target and output (Press and Wolf 2017)
+    embedding_scale: float | None = None  # token vectors are multiplied by it; None: √hidden_size, section 3.4
     max_length: int = 256  # longest source or target in tokens; longer text is split before it gets here
 
     def __post_init__(self) -> None:
@@ -44,6 +46,8 @@ class TransformerConfig:
         for name in ("dropout", "attention_dropout", "activation_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        if self.embedding_scale is not None and not 0 < self.embedding_scale < math.inf:
+            raise ConfigError(f"embedding_scale must be above 0 and finite, got {self.embedding_scale}")
 
 
 class EncoderLayer(nn.Module):
@@ -178,27 +182,33 @@ class Transformer(Seq2Seq):
         return Forced(self.output(states), weights)
 
     def start(self, source: Padded) -> TransformerState:
-        memory, _ = self._encode(source, return_weights=False)
-        caches = tuple(LayerCache(None, layer.cross_attention.project(memory)) for layer in self.decoder)
-        return TransformerState(caches, Pattern(source.lengths), 0)
+        pattern = Pattern(source.lengths)  # also where nothing is padded: the path must not depend on the company
+        memory, _ = self._encode(source, pattern, return_weights=False)
+        return TransformerState(self._caches(memory), pattern, 0)
 
     def step(self, ids: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        states, caches, _ = self._decode(ids, state, return_weights=False)
+        embedded = self._embed(self.target_embedding, self.target_positions, ids, state.length)
+        states, caches, _ = self._decode(embedded, state, return_weights=False)
         return self.output(states), TransformerState(caches, state.source, state.length + ids.size(1), state.beam)
 
-    def _encode(self, source: Padded, *, return_weights: bool) -> tuple[Tensor, list[Tensor]]:
-        pattern = Pattern(source.key_lengths())
-        states = self._embed(self.source_embedding, self.source_positions, source.ids, 0)
+    def _encode(self, source: Padded, pattern: Pattern, *, return_weights: bool) -> tuple[Tensor, list[Tensor | None]]:
+        states = source.clear(self._embed(self.source_embedding, self.source_positions, source.ids, 0))
         all_weights = []
         for layer in self.encoder:
             states, weights = layer(states, pattern, return_weights)
             all_weights.append(weights)
         return self.encoder_norm(states), all_weights
 
+    def _caches(self, memory: Tensor) -> tuple[LayerCache, ...]:
+        """What each decoder layer remembers before the first token: the keys and values of the source."""
+        return tuple(
+            LayerCache(None, layer.cross_attention.project(memory))  # type: ignore[union-attr]
+            for layer in self.decoder
+        )
+
     def _decode(
-        self, ids: Tensor, state: TransformerState, *, return_weights: bool
-    ) -> tuple[Tensor, tuple[LayerCache, ...], list[tuple[Tensor, Tensor]]]:
-        states = self._embed(self.target_embedding, self.target_positions, ids, state.length)
+        self, states: Tensor, state: TransformerState, *, return_weights: bool
+    ) -> tuple[Tensor, tuple[LayerCache, ...], list[tuple[Tensor | None, Tensor | None]]]:
         caches, all_weights = [], []
         for layer, cache in zip(self.decoder, state.caches, strict=True):
             states, cache, own_weights, cross_weights = layer(states, cache, state.source, return_weights)
@@ -207,18 +217,25 @@ class Transformer(Seq2Seq):
         return self.decoder_norm(states), tuple(caches), all_weights
 
     def _decode_all(self, source: Padded, target: Padded, *, return_weights: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        memory, encoder_weights = self._encode(source, return_weights=return_weights)
-        caches = tuple(LayerCache(None, layer.cross_attention.project(memory)) for layer in self.decoder)
-        start = TransformerState(caches, Pattern(source.key_lengths()), 0)
-        states, _, decoder_weights = self._decode(target.ids, start, return_weights=return_weights)
+        pattern = Pattern(source.key_lengths())
+        memory, encoder_weights = self._encode(source, pattern, return_weights=return_weights)
+        start = TransformerState(self._caches(memory), pattern, 0)
+        embedded = target.clear(self._embed(self.target_embedding, self.target_positions, target.ids, 0))
+        states, _, decoder_weights = self._decode(embedded, start, return_weights=return_weights)
         if not return_weights:
             return states, {}
         return states, {
-            "encoder": torch.stack(encoder_weights, dim=1),  # (B, layers, H, S, S)
-            "decoder": torch.stack([own for own, _ in decoder_weights], dim=1),  # (B, layers, H, T, T)
-            "cross": torch.stack([cross for _, cross in decoder_weights], dim=1),  # (B, layers, H, T, S)
+            "encoder": _stack(encoder_weights),  # (B, layers, H, S, S)
+            "decoder": _stack([own for own, _ in decoder_weights]),  # (B, layers, H, T, T)
+            "cross": _stack([cross for _, cross in decoder_weights]),  # (B, layers, H, T, S)
         }
 
     def _embed(self, embedding: Embedding, positions: PositionalEmbedding, ids: Tensor, first: int) -> Tensor:
-        scaled = embedding(ids) * self.config.hidden_size**0.5  # section 3.4
+        scale = self.config.embedding_scale
+        scaled = embedding(ids) * (self.config.hidden_size**0.5 if scale is None else scale)
         return self.dropout(positions(scaled, first))
+
+
+def _stack(weights: list[Tensor | None]) -> Tensor:
+    """The weights of all layers, each (B, H, Q, K), as (B, layers, H, Q, K)."""
+    return torch.stack([layer for layer in weights if layer is not None], dim=1)

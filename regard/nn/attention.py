@@ -26,14 +26,13 @@ class Pattern:
     key_lengths: Tensor | None = None  # (B,): keys from this position on are padding; None: all keys are real
     causal: bool = False  # a query attends to its own position and those before it
 
-    def dense(self, num_queries: int, num_keys: int) -> Tensor | None:
+    def dense(self, num_queries: int, num_keys: int, device: torch.device | None = None) -> Tensor | None:
         """The mask (B or 1, 1, Q or 1, K), bool, True = may attend; None when all may attend to all."""
         mask = None
         if self.key_lengths is not None:
             positions = torch.arange(num_keys, device=self.key_lengths.device)
             mask = (positions < self.key_lengths[:, None])[:, None, None, :]  # (B, 1, 1, K)
         if self.causal and num_queries > 1:
-            device = None if mask is None else mask.device
             triangle = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
             triangle = triangle.tril(num_keys - num_queries)  # (Q, K)
             mask = triangle[None, None] if mask is None else mask & triangle
@@ -98,10 +97,10 @@ def dot_product_attention(
     num_queries, num_keys = query.size(-2), key.size(-2)
     if return_weights or dropout:  # the fused kernel on CPU has no dropout of its own: it would fall back, slower
         scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5  # (B, H, Q, K)
-        return attend(scores, value, pattern.dense(num_queries, num_keys), dropout=dropout)
+        return attend(scores, value, pattern.dense(num_queries, num_keys, query.device), dropout=dropout)
     if pattern.causal and pattern.key_lengths is None and num_queries == num_keys:
         return Attended(F.scaled_dot_product_attention(query, key, value, is_causal=True), None)
-    mask = pattern.dense(num_queries, num_keys)
+    mask = pattern.dense(num_queries, num_keys, query.device)
     context = F.scaled_dot_product_attention(query, key, value, mask)
     if mask is not None and pattern.key_lengths is not None:
         context = context.masked_fill(~mask.any(-1, keepdim=True), 0.0)

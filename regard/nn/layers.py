@@ -41,7 +41,8 @@ class _ByteDropout(torch.autograd.Function):
         return (inputs * kept).mul_(ctx.scale)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = gradients
         (kept,) = ctx.saved_tensors
         return (gradient * kept).mul_(ctx.scale), None
 

@@ -24,6 +24,13 @@ class Padded(NamedTuple):
         """The lengths, or None if no sequence is padded (so that attention may skip its mask)."""
         return None if bool((self.lengths == self.ids.size(1)).all()) else self.lengths
 
+    def clear(self, states: Tensor) -> Tensor:
+        """Zero the states (B, L, size) of the filling: whatever stands there, even NaN, then reaches no real token.
+
+        A weight of 0 alone would not do, for 0 times NaN is NaN, in a weighted sum and in the gradient of a product.
+        """
+        return states if self.key_lengths() is None else states.masked_fill(~self.real()[:, :, None], 0.0)
+
     def to(self, device: torch.device) -> "Padded":
         return Padded(self.ids.to(device), self.lengths.to(device))
 

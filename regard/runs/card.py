@@ -30,8 +30,9 @@ def write_card(
         "",
         f"Trained with regard {facts['versions']['regard']} on {num_train:,} pairs; {parameters:,} parameters.",
         "",
-        f"Best of {num_dev:,} dev pairs at step {best['step']:,}: chrF {best['dev_chrf']:.1f}, BLEU {best['dev_bleu']:.1f} "
-        f"(sacreBLEU defaults, beam {settings.training.dev_beam_size}), loss {best['dev_loss']:.3f} nats a token.",
+        f"Best of {num_dev:,} dev pairs at step {best['step']:,}: chrF {best['dev_chrf']:.1f}, "
+        f"BLEU {best['dev_bleu']:.1f} (sacreBLEU defaults, beam {settings.training.dev_beam_size}), "
+        f"loss {best['dev_loss']:.3f} nats a token.",
         "",
         "## Use",
         "",

@@ -7,11 +7,11 @@ import numpy
 
 from regard.data import pairs as pair_data
 from regard.data.filters import Filters
-from regard.data.pairs import PairSet
+from regard.data.pairs import PairSet, Split
 from regard.runs.settings import DataSettings
 
 
-def load_pairs(data: DataSettings, arguments: Sequence[str], split: str) -> tuple[PairSet, list[str]]:
+def load_pairs(data: DataSettings, arguments: Sequence[str], split: Split) -> tuple[PairSet, list[str]]:
     """Read DATA in the direction of the run; the second value are sentences about what was used and skipped."""
     languages = (data.source_language or None, data.target_language or None)
     if data.reverse:

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import os
 import platform
 import tomllib
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from regard.config import read_toml
 from regard.data import pairs as pair_data
 from regard.data.pairs import PairSet
 from regard.data.tokens import Tokens
-from regard.errors import CheckpointError, StorageError
+from regard.errors import CheckpointError, ModelError, StorageError
 from regard.models import build
 from regard.models.folder import save as save_model
 from regard.models.protocol import Seq2Seq
@@ -124,12 +125,19 @@ class Run:
         folder = self.folder / "tokens"
         facts_path = folder / "tokens.json"
         if facts_path.exists():
-            return Tokens.load(folder, json.loads(facts_path.read_bytes()))
+            try:
+                facts = json.loads(facts_path.read_bytes())
+            except (OSError, ValueError) as error:
+                raise ModelError(f"{facts_path}: cannot be read as JSON ({error}). Use another --out.") from error
+            return Tokens.load(folder, facts)
         settings = self.settings.tokens
         tokens = Tokens.train(pairs.sources, pairs.targets, settings.vocab_size, settings.sharing)
         try:
             folder.mkdir(exist_ok=True)
             facts = tokens.save(folder)
+            for path in folder.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
         except OSError as error:
             raise StorageError(f"{folder}: could not be written ({error.strerror}).") from error
         checkpoint.write_file(facts_path, json.dumps(facts).encode())  # last: without it the folder does not count
@@ -144,7 +152,7 @@ class Run:
         best: Mapping[str, Any],
         facts: Mapping[str, Any],
     ) -> None:
-        kept = self.checkpoints / f"step-{best['step']:06d}"
+        kept = checkpoint.folder_of(self.checkpoints, best["step"])
         file = checkpoint.AVERAGE_FILE if self.settings.training.average_decay else checkpoint.WEIGHTS_FILE
         weights = checkpoint.read_weights(kept / file)
         languages = {

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,30 +92,37 @@ class Session:
         """
         self._resume()
         plan = self.plan
-        if self.step >= plan.max_steps:
+        if self._ended():
             self.reporter.note(f"already at step {self.step:,} of {plan.max_steps:,}: nothing left to train.")
         batches = batches_from(self.lesson.train, plan.batch_tokens, plan.seed, self.position)
+        learner = self.learner
         with stop_requests() as stop:
-            for progress in train(
-                self.learner.model, batches, self.learner.optimizer, plan, self.learner.average, self.step
-            ):
+            # A run that had ended, but for its model folder, must not take one more step.
+            steps = (
+                ()
+                if self._ended()
+                else train(learner.model, batches, learner.optimizer, plan, learner.average, self.step)
+            )
+            for progress in steps:
                 self.step, self.position = progress.step, progress.position
                 self.window.add(progress)
                 self.reporter.progress(progress, self.window.tokens_per_second(), plan, self.elapsed)
                 if self.step % plan.log_every == 0:
                     self._log({**self.window.row(progress), "epoch": self.position.epoch})
                     self.window = Window()
-                last = self.step == plan.max_steps or self._out_of_budget()
+                last = self._ended()
                 validated = self.step % plan.validate_every == 0 or last
                 if validated:
                     self._validate()
-                    last = last or 0 < plan.patience <= self.validations_without_gain
+                    last = last or self._ended()  # patience may be used up
                 if validated or self.step % plan.save_every == 0 or stop.number:
                     self._save()
                 if stop.number:
                     raise Stopped(stop.number, f"saved at step {self.step:,}; the same command goes on from there.")
                 if last:
                     break
+        if not self.best and self.step:  # the checkpoint of the best model was lost
+            self._validate()
         if not self.best:
             raise DataError("the run ended before its first validation: there is no model to keep.")
         return self.best
@@ -124,9 +132,14 @@ class Session:
         """Seconds spent on this run, earlier processes included."""
         return self.elapsed_before + time.monotonic() - self.started
 
-    def _out_of_budget(self) -> bool:
+    def _ended(self) -> bool:
         plan = self.plan
-        return (0 < plan.max_epochs <= self.position.epoch) or (0 < plan.max_minutes * 60 <= self.elapsed)
+        return (
+            self.step >= plan.max_steps
+            or 0 < plan.max_epochs <= self.position.epoch
+            or 0 < plan.max_minutes * 60 <= self.elapsed
+            or 0 < plan.patience <= self.validations_without_gain
+        )
 
     def _validate(self) -> None:
         began = time.monotonic()
@@ -179,11 +192,13 @@ class Session:
         best_step = self.best.get("step", 0)
         if self.best:
             checkpoint.write_file(self.best_path, json.dumps(self.best, indent=1).encode())
-        old = [step for step in checkpoint.steps(self.checkpoints) if step != best_step]
+        # Later ones were damaged and passed over: they must not push out those that can be read.
+        old = [step for step in checkpoint.steps(self.checkpoints) if step != best_step and step <= self.step]
         for step in old[: -self.plan.keep_checkpoints]:
-            checkpoint.remove(self.checkpoints / f"step-{step:06d}")
+            checkpoint.remove(checkpoint.folder_of(self.checkpoints, step))
 
     def _resume(self) -> None:
+        checkpoint.sweep(self.checkpoints)
         newest, warnings = checkpoint.newest(self.checkpoints)
         for warning in warnings:
             self.reporter.note(warning)
@@ -201,11 +216,17 @@ class Session:
         for key in ("versions", "threads"):
             if facts[key] != self.facts[key]:
                 self.reporter.note(
-                    f"{key} were {facts[key]} and are now {self.facts[key]}: from here on numbers may differ in the last bits."
+                    f"{key} were {facts[key]} and are now {self.facts[key]}: "
+                    "from here on numbers may differ in the last bits."
                 )
         checkpoint.restore(newest, self.learner.model, self.learner.optimizer, self.learner.average)
         self.step, self.position = state["step"], Position(*state["position"])
         self.best, self.validations_without_gain = state["best"], state["validations_without_gain"]
+        if self.best and not checkpoint.is_complete(best := checkpoint.folder_of(self.checkpoints, self.best["step"])):
+            self.reporter.note(
+                f"{best}: the best model so far is incomplete or damaged; the best from here on is kept."
+            )
+            self.best, self.validations_without_gain = {}, 0
         self.window = Window(**state["window"])
         self.elapsed_before = state["time"]["elapsed_seconds"]
         self._cut_log(self.step)
@@ -215,6 +236,8 @@ class Session:
         try:
             with self.log_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.flush()
+                os.fsync(file.fileno())  # a checkpoint that follows must not outlive these lines
         except OSError as error:
             raise StorageError(
                 f"{self.log_path}: could not be written ({error.strerror}). Checkpoints are intact; make room, then "

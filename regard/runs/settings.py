@@ -32,6 +32,10 @@ class DataSettings:
     reverse: bool = False  # translate from the second side to the first
     filter: bool = True  # skip pairs that look wrong (see `regard audit`)
 
+    def __post_init__(self) -> None:
+        if self.dev_pairs < 1:
+            raise ConfigError(f"data.dev_pairs must be at least 1, got {self.dev_pairs}")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -60,10 +64,15 @@ def settings_from(
     unknown = sorted(set(tables) - {"model", "tokens", "training", "data"})
     if unknown:
         raise ConfigError(f"{where}: unknown table [{unknown[0]}]. Known are [model], [tokens], [training], [data].")
+    for name, table in tables.items():
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"{where}: {name} must be a table of settings, [{name}], found {table!r}.")
     given = dict(tables.get("model", {}))
+    if "vocab_size" in given:
+        raise ConfigError(f"{where}, [model]: vocab_size stands in [tokens].")
     arch = arch or given.get("arch", "transformer")
     given.pop("arch", None)
-    if arch not in MODELS:
+    if not isinstance(arch, str) or arch not in MODELS:
         raise ConfigError(f"{where}: unknown architecture {arch!r}. Known are {', '.join(MODELS)}.")
     base = sizes.defaults(arch, num_pairs)
     model = {**base["model"], **given}

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import CheckpointError, StorageError
-from regard.models.folder import copy_weights, read_weights
+from regard.models.folder import copy_weights, flush_folder, read_weights
 from regard.training.optimizer import WeightAverage
 
 WEIGHTS_FILE, AVERAGE_FILE, OPTIMIZER_FILE = "weights.safetensors", "average.safetensors", "optimizer.safetensors"
@@ -48,7 +48,7 @@ def save(
     Raises:
         StorageError: the disk refused; what was saved before is untouched and the half checkpoint removed.
     """
-    final = folder / f"step-{step:06d}"
+    final = folder_of(folder, step)
     if is_complete(final):
         return final
     contents = {WEIGHTS_FILE: _serialize(dict(model.named_parameters()))}
@@ -61,6 +61,11 @@ def save(
     }
     contents[MANIFEST_FILE] = json.dumps({"format": 1, "files": manifest}, indent=1).encode()
     return publish(final, contents)
+
+
+def folder_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step stands under the run's `checkpoints/`."""
+    return folder / f"step-{step:06d}"
 
 
 def publish(final: Path, contents: Mapping[str, bytes]) -> Path:
@@ -76,16 +81,16 @@ def publish(final: Path, contents: Mapping[str, bytes]) -> Path:
         partial.mkdir()
         for name, data in contents.items():
             _write(partial / name, data)
-        _flush_folder(partial)
+        flush_folder(partial)
         if final.exists():  # an incomplete one, or one that is to be replaced
             shutil.rmtree(final)
         partial.rename(final)
-        _flush_folder(final.parent)
+        flush_folder(final.parent)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise StorageError(
-            f"{final}: could not be saved ({error.strerror}). What was saved before is intact; make room or choose another "
-            "folder, then run the same command again."
+            f"{final}: could not be saved ({error.strerror}). What was saved before is intact; make room, "
+            "then run the same command again."
         ) from error
     return final
 
@@ -94,7 +99,7 @@ def is_complete(checkpoint: Path) -> bool:
     """Whether the manifest is there and every file has the size and hash it states."""
     try:
         manifest = json.loads((checkpoint / MANIFEST_FILE).read_bytes())["files"]
-        return all(
+        return {WEIGHTS_FILE, OPTIMIZER_FILE, STATE_FILE} <= set(manifest) and all(
             (checkpoint / name).stat().st_size == facts["size"]
             and hashlib.sha256((checkpoint / name).read_bytes()).hexdigest() == facts["sha256"]
             for name, facts in manifest.items()
@@ -114,7 +119,7 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
     """The newest complete checkpoint, and a sentence for each newer one that had to be passed over."""
     warnings = []
     for step in reversed(steps(folder)):
-        checkpoint = folder / f"step-{step:06d}"
+        checkpoint = folder_of(folder, step)
         if is_complete(checkpoint):
             return checkpoint, warnings
         warnings.append(f"{checkpoint}: incomplete or damaged; falling back to the checkpoint before it.")
@@ -145,23 +150,35 @@ def restore(
     copy_weights(read_weights(checkpoint / WEIGHTS_FILE), dict(model.named_parameters()), checkpoint / WEIGHTS_FILE)
     if average is not None:
         copy_weights(read_weights(checkpoint / AVERAGE_FILE), average.tensors(), checkpoint / AVERAGE_FILE)
-    tensors = read_weights(checkpoint / OPTIMIZER_FILE)
-    for name, parameter in model.named_parameters():
-        try:
-            optimizer.state[parameter] = {
-                key: tensors[f"{name}/{key}"].to(parameter.device if key != "step" else "cpu")
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
-        except KeyError as error:
-            raise CheckpointError(f"{checkpoint / OPTIMIZER_FILE}: tensor {error} is missing.") from error
+    for parameter in model.parameters():
+        optimizer.state[parameter] = {
+            "step": torch.zeros(()),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    path = checkpoint / OPTIMIZER_FILE
+    copy_weights(read_weights(path), _optimizer_tensors(model, optimizer), path)
 
 
 def remove(checkpoint: Path) -> None:
-    """Delete a checkpoint; it disappears by one rename first, so that half of it is never seen."""
+    """Delete a checkpoint; it disappears by one rename first, so that half of it is never seen.
+
+    Raises:
+        StorageError: the disk refused.
+    """
     hidden = checkpoint.parent / f".{checkpoint.name}.removed"
     shutil.rmtree(hidden, ignore_errors=True)
-    checkpoint.rename(hidden)
+    try:
+        checkpoint.rename(hidden)
+    except OSError as error:
+        raise StorageError(f"{checkpoint}: could not be removed ({error.strerror}). Remove it by hand.") from error
     shutil.rmtree(hidden, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete the hidden folders in which a process died while it saved or removed a checkpoint."""
+    for hidden in [*folder.glob(".step-*.partial"), *folder.glob(".step-*.removed")]:
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -174,7 +191,7 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         _write(partial, data)
         partial.replace(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise StorageError(f"{path}: could not be written ({error.strerror}). The old file is intact.") from error
@@ -197,11 +214,3 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

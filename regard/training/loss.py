@@ -50,6 +50,12 @@ def vocabulary_loss(
     return Losses(loss, likelihood.detach())
 
 
+def fast_in_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices faster than float32 ones."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
 class _VocabularyLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, states, weight, bias, labels, smoothing, in_bf16):
@@ -59,9 +65,9 @@ class _VocabularyLoss(torch.autograd.Function):
         products_weight = weight.to(product_type)
         loss = states.new_zeros(())
         likelihood = states.new_zeros(())
-        if wanted:
-            states_gradient = torch.empty_like(states)
-            weight_gradient, bias_gradient = torch.zeros_like(weight), torch.zeros_like(bias)
+        states_gradient = torch.empty_like(states) if wanted else states
+        weight_gradient = torch.zeros_like(weight) if wanted else weight
+        bias_gradient = torch.zeros_like(bias) if wanted else bias
         for first in range(0, len(labels), _CHUNK_ROWS):
             rows = slice(first, first + _CHUNK_ROWS)
             inputs, chunk_labels = states[rows].to(product_type), labels[rows, None]
@@ -85,7 +91,8 @@ class _VocabularyLoss(torch.autograd.Function):
         return loss, likelihood
 
     @staticmethod
-    def backward(ctx, loss_gradient, _):
+    def backward(ctx, *gradients):
+        loss_gradient = gradients[0]  # the likelihood has none
         states_gradient, weight_gradient, bias_gradient = ctx.saved_tensors
         return (
             states_gradient * loss_gradient,

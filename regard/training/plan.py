@@ -44,13 +44,17 @@ class TrainingPlan:
         for name in ("max_steps", "batch_tokens", "batches_per_step", "log_every", "validate_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("max_epochs", "max_minutes", "warmup_steps", "clip_norm", "patience", "threads", "weight_decay"):
-            if getattr(self, name) < 0:
+        not_negative = ("max_epochs", "max_minutes", "warmup_steps", "clip_norm", "patience", "threads", "weight_decay")
+        for name in (*not_negative, "seed"):
+            if not getattr(self, name) >= 0:  # nan neither
                 raise ConfigError(f"training.{name} must not be negative, got {getattr(self, name)}")
         if self.keep_checkpoints < 1 or self.dev_beam_size < 1:
             raise ConfigError("training.keep_checkpoints and training.dev_beam_size must be at least 1")
-        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
-            raise ConfigError(f"training.learning_rate must be above 0, got {self.learning_rate}")
+        for name in ("learning_rate", "epsilon"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"training.{name} must be above 0 and finite, got {getattr(self, name)}")
+        if self.seed >= 2**63:
+            raise ConfigError(f"training.seed must be below 2**63, got {self.seed}")
         for name in ("label_smoothing", "average_decay", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be at least 0 and below 1, got {getattr(self, name)}")

@@ -1,0 +1,142 @@
+"""Lines of text into a command and out of it: files and standard streams, nothing lost and nothing half written."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from regard.errors import DataError, InputError, StorageError
+from regard.formats.files import BOM, COMPRESSIONS, MAX_LINE_BYTES, text_lines
+
+_CHUNK_LINES = 2_000  # given on together: many, for lines of one length are translated in one batch
+
+
+def pair_up(files: list[Path], out: Path | None) -> list[tuple[Path | None, Path | None]]:
+    """Each input (None: standard input) with the file its results go to (None: standard output).
+
+    Args:
+        files: "-" is standard input, and so is no file.
+        out: a file; a folder for several inputs; None: all results go to standard output.
+
+    Raises:
+        DataError: there is no such file.
+        InputError: results would overwrite an input, or each other.
+    """
+    sources = [None if str(path) == "-" else path for path in files] or [None]
+    for path in sources:
+        if path is not None and not path.exists():
+            raise DataError(f"{path}: there is no such file. Check the name and the folder you are in.")
+    if out is None:
+        return [(path, None) for path in sources]
+    if len(sources) == 1:
+        targets = [out]
+    else:
+        names = [Path("stdin.txt") if path is None else Path(path.name) for path in sources]
+        targets = [out / (name.stem if name.suffix.lower() in COMPRESSIONS else name) for name in names]
+    for number, target in enumerate(targets):
+        if target in targets[:number]:
+            raise InputError(f"{target}: two inputs would be written here. Translate files of the same name apart.")
+        if any(path is not None and target.exists() and target.samefile(path) for path in sources):
+            raise InputError(f"{target}: is an input and would be overwritten. Name another --out.")
+    return list(zip(sources, targets, strict=True))
+
+
+@contextmanager
+def writer(path: Path | None) -> Iterator[Callable[[str], None]]:
+    """A function that writes a line to standard output (None), or to a file that appears complete or not at all.
+
+    Raises:
+        InputError: the file is a folder.
+        StorageError: the disk refused.
+    """
+    if path is None:
+        yield lambda line: print(line)
+        return
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder. --out names a file, or a folder for several inputs.")
+    if path.exists() and not path.is_file():  # a device or a named pipe must not be replaced
+        with _storing(path), path.open("w", encoding="utf-8", newline="\n") as file:
+            yield lambda line: print(line, file=file)
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    with _storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = partial.open("w", encoding="utf-8", newline="\n")
+
+    def write(line: str) -> None:
+        with _storing(path):
+            file.write(line + "\n")
+
+    try:
+        yield write
+        with _storing(path):
+            file.close()
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+        file.close()
+
+
+@contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error.strerror}).") from error
+
+
+def file_chunks(path: Path) -> Iterator[list[str]]:
+    """The lines of a file; an empty file has none.
+
+    Raises:
+        DataError: see `text_lines`.
+    """
+    if path.is_file() and path.stat().st_size == 0:
+        return
+    yield from _chunks(line for _, line in text_lines(path))
+
+
+def stdin_chunks() -> Iterator[list[str]]:
+    """The lines of standard input, read as those of a file are, but as they arrive: a typed line is a chunk of its own.
+
+    Lines end at LF only; a byte order mark at the start and one CR before each LF are dropped.
+
+    Raises:
+        DataError: not UTF-8, a line too long, or nothing to read from.
+    """
+    number, rest, ended = 0, b"", False
+    while not ended:
+        try:
+            block = sys.stdin.buffer.read1(1 << 18)  # type: ignore[attr-defined]  # what is there, or waits for some
+        except OSError as error:
+            raise DataError(f"standard input: cannot be read ({error.strerror}). Give text, or name a file.") from error
+        ended = not block
+        *lines, rest = (rest + block).split(b"\n")
+        if len(rest) > MAX_LINE_BYTES:
+            raise DataError(
+                f"standard input, line {number + len(lines) + 1:,}: longer than {MAX_LINE_BYTES:,} bytes. "
+                "Lines of text were expected. Break it into shorter lines."
+            )
+        if ended and rest:
+            lines.append(rest)
+        decoded = []
+        for line in lines:
+            number += 1
+            if number == 1:
+                line = line.removeprefix(BOM)
+            if not ended:
+                line = line.removesuffix(b"\r")
+            try:
+                decoded.append(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"standard input, line {number:,}: byte {error.start + 1} of the line is not UTF-8. "
+                    "Convert the text first, for example with iconv."
+                ) from error
+        yield from _chunks(iter(decoded))
+
+
+def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(islice(lines, _CHUNK_LINES)):
+        yield chunk

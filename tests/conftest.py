@@ -1,0 +1,53 @@
+"""What many tests share: tiny models with random weights everywhere, and one thread."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+try:
+    import torch
+except ModuleNotFoundError:  # the tests of formats, data and evaluation run without it
+    collect_ignore = ["nn", "models", "training", "decoding", "engines", "runs", "learning", "parity"]
+else:
+    torch.set_num_threads(1)
+
+SIZES: dict[str, dict[str, Any]] = {
+    "rnn": {"hidden_size": 16, "embedding_size": 12, "num_layers": 2},
+    "rnnsearch": {"hidden_size": 16, "embedding_size": 12, "attention_size": 10},
+    "gnmt": {"hidden_size": 16, "num_layers": 3, "attention_size": 10},
+    "transformer": {"hidden_size": 16, "num_layers": 2, "num_heads": 4, "feed_forward_size": 24},
+}
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(params=SIZES)
+def arch(request: pytest.FixtureRequest) -> str:
+    """Each model family in turn."""
+    return request.param
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Any]:
+    """Makes a small model in evaluation mode, every weight and bias random: a forgotten one shows."""
+
+    def make(arch: str, *, seed: int = 0, dtype: Any = None, std: float = 0.4, **overrides: Any) -> Any:
+        from regard.models import build
+
+        torch.manual_seed(seed)
+        model = build(arch, {"vocab_size": 23, "max_length": 64, **SIZES[arch], **overrides})
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=std)
+        return model.to(dtype or torch.float64).eval()
+
+    return make
+
+
+@pytest.fixture
+def word_tokens() -> Any:
+    """A small real tokenizer."""
+    from regard.data.tokens import Tokens
+
+    lines = ["the cat sees the dog", "a dog sees a cat", "the bird sings", "no cat sings to the bird 12 345 67 890"]
+    return Tokens.train(lines * 3, lines[::-1] * 3, 340)

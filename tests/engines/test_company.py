@@ -1,0 +1,122 @@
+"""The same sentence gives the same text whatever stands beside it, with log-probabilities within 1e-5."""
+
+import random
+
+import pytest
+import torch
+
+from regard.data import world
+from regard.data.tokens import Tokens
+from regard.decoding.options import SearchOptions
+from regard.engines.torch import TorchEngine
+from regard.models import build
+from regard.translation import Translation, translate
+
+SIZES = {
+    "rnn": {"hidden_size": 48, "embedding_size": 40, "num_layers": 2},
+    "rnnsearch": {"hidden_size": 48, "embedding_size": 40, "attention_size": 40},
+    "gnmt": {"hidden_size": 48, "num_layers": 3, "attention_size": 40},
+    "transformer": {"hidden_size": 48, "num_layers": 2, "num_heads": 4, "feed_forward_size": 96},
+}
+
+
+def sentences(count: int, random_numbers: random.Random) -> list[str]:
+    words = ["".join(random_numbers.choices("abcdefghij", k=random_numbers.randint(1, 6))) for _ in range(200)]
+    lengths = [1, 2, 3, 5, 8, 12, 20, 30]
+    return [" ".join(random_numbers.choices(words, k=random_numbers.choice(lengths))) for _ in range(count)]
+
+
+def world_sentences(count: int) -> list[str]:
+    return [pair.source for pair in world.generate("test", count, seed=1)]
+
+
+def engine_of(arch: str, lines: list[str], batch_tokens: int = 8_192) -> TorchEngine:
+    """A random model whose weights are scaled up, so that what it writes is varied."""
+    tokens = Tokens.train(lines, lines, 500)
+    torch.manual_seed(0)
+    model = build(arch, {"vocab_size": tokens.vocab_size, "max_length": 256, **SIZES[arch]}).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(2.5)
+    return TorchEngine(model, tokens, batch_tokens=batch_tokens)
+
+
+def companies(count: int, random_numbers: random.Random) -> dict[str, list[list[int]]]:
+    """Ways of cutting `count` sentences into batches; -1, -2, -3 are neighbours that are short, middling, long."""
+    order = list(range(count))
+    random_numbers.shuffle(order)
+    cuts = {size: [order[first : first + size] for first in range(0, count, size)] for size in (7, 64)}
+    with_neighbours = {
+        f"beside {name}": [[kind, *part, kind, kind] for part in cuts[7]]
+        for kind, name in ((-1, "short ones"), (-2, "middling ones"), (-3, "long ones"))
+    }
+    return {"in sevens": cuts[7], "in sixty-fours": cuts[64], **with_neighbours}
+
+
+def check(engine: TorchEngine, lines: list[str], options: SearchOptions) -> None:
+    random_numbers = random.Random(3)
+    neighbours = {-1: "a", -2: "abc de fghij a b", -3: "abcde fgh ij " * 15}
+    alone = [translate(engine, [line], options)[0] for line in lines]
+    assert len({result.text for result in alone}) > len(lines) / 3, "a model that always says the same proves nothing"
+    assert len({len(result.pieces[0]) for result in alone}) > 5, "sentences end at different times: the batch shrinks"
+    for name, batches in companies(len(lines), random_numbers).items():
+        for batch in batches:
+            texts = [neighbours[number] if number < 0 else lines[number] for number in batch]
+            for number, result in zip(batch, translate(engine, texts, options), strict=True):
+                if number >= 0:
+                    assert same(result, alone[number]), f"{name}: {result} is not {alone[number]}"
+
+
+def same(one: Translation, other: Translation) -> bool:
+    return (one.text, one.pieces) == (other.text, other.pieces) and one.score == pytest.approx(other.score, abs=1e-5)
+
+
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_company_changes_nothing(arch: str, beam_size: int) -> None:
+    lines = sentences(16, random.Random(1))
+    check(engine_of(arch, lines), lines, SearchOptions(beam_size=beam_size, max_length_ratio=0.3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_company_changes_nothing_for_500_sentences(arch: str, beam_size: int) -> None:
+    lines = world_sentences(500)
+    check(engine_of(arch, lines), lines, SearchOptions(beam_size=beam_size, max_length_ratio=0.5))
+
+
+def test_the_model_must_not_see_its_company(arch: str) -> None:
+    """The guard can bark: a model that looks at its neighbours is found out."""
+    lines = sentences(24, random.Random(1))
+    engine = engine_of(arch, lines)
+    start = engine.model.start
+    engine.model.start = lambda source: start(source._replace(ids=(source.ids + source.ids.sum()) % 40))
+    with pytest.raises(AssertionError, match=r"in sevens: .* is not "):
+        check(engine, lines, SearchOptions(beam_size=1, max_length_ratio=0.3))
+
+
+def test_batches_hold_one_padded_length_and_bounded_memory() -> None:
+    lines = sentences(24, random.Random(1))
+    engine = engine_of("rnn", lines, batch_tokens=200)
+    lengths = [3, 8, 9, 16, 17, 1000, 5, 8, 8, 8, 8, 8, 8]
+    batches = engine._batches(lengths, 5)
+    assert sorted(number for batch in batches for number in batch) == list(range(13))
+    for batch in batches:
+        assert len({-(-lengths[number] // 8) for number in batch}) == 1
+        padded = -(-max(lengths[number] for number in batch) // 8) * 8
+        assert len(batch) == 1 or padded * len(batch) * 5 <= 200
+    assert batches[0] == [5], "longest first"
+    assert engine.search([], SearchOptions()) == []
+
+
+def test_attention_is_given_for_each_pair_in_its_own_size(word_tokens, tiny) -> None:
+    engine = TorchEngine(tiny("transformer", vocab_size=word_tokens.vocab_size), word_tokens)
+    sources = [word_tokens.encode_source(text) for text in ("the cat sees the dog", "a")]
+    targets = [word_tokens.encode_target(text) for text in ("sings", "a dog sees")]
+    for kind in ("cross", "encoder", "decoder"):
+        for weights, source, target in zip(engine.attention(sources, targets, kind), sources, targets, strict=True):
+            queries = len(source) if kind == "encoder" else len(target) + 1
+            keys = len(target) + 1 if kind == "decoder" else len(source)
+            assert weights.shape == (2, 4, queries, keys)
+            torch.testing.assert_close(torch.from_numpy(weights).sum(-1), torch.ones(2, 4, queries).double())
+    assert TorchEngine(tiny("rnn", vocab_size=word_tokens.vocab_size), word_tokens).attention(sources, targets) == []

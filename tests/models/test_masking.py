@@ -1,0 +1,113 @@
+"""Padding changes nothing, the future changes nothing, and weights are asked for without changing anything."""
+
+import pytest
+import torch
+
+from regard.nn.padded import Padded, pad
+from regard.training.batches import Batch
+from regard.training.loss import translation_loss
+
+PAD = 22
+SOURCES = [[5, 6, 7, 8, 9, 10, 3], [11, 12, 3], [3]]
+TARGETS = [[2, 13, 14, 15], [2, 16, 17, 18, 19, 20], [2]]
+VARIANTS = [
+    ("rnn", {}),
+    ("rnnsearch", {}),
+    ("gnmt", {}),
+    ("transformer", {}),
+    ("transformer", {"norm_place": "post", "positions": "trainable", "activation": "swish"}),
+]
+each_variant = pytest.mark.parametrize(("arch", "settings"), VARIANTS, ids=["rnn", "rnnsearch", "gnmt", "pre", "post"])
+
+
+def batch(source_width: int, target_width: int, filling: int) -> tuple[Padded, Padded]:
+    def fill(sequences: list[list[int]], width: int) -> Padded:
+        padded = pad([*sequences, [1] * width], pad_id=filling)
+        return Padded(padded.ids[:-1], padded.lengths[:-1])
+
+    return fill(SOURCES, source_width), fill(TARGETS, target_width)
+
+
+@torch.no_grad()
+@each_variant
+def test_padding_changes_nothing(tiny, arch: str, settings: dict) -> None:
+    model = tiny(arch, tied_embeddings=False, **settings)
+    for embedding in (model.source_embedding, model.target_embedding):
+        embedding.weight[21] = 1e4
+        embedding.weight[PAD] = torch.nan
+    alone = [model.forced(pad([s]), pad([t])).logits[0] for s, t in zip(SOURCES, TARGETS, strict=True)]
+    for source_width, target_width, filling in [(7, 6, 0), (7, 6, PAD), (12, 9, PAD), (9, 16, 21), (8, 8, 4)]:
+        source, target = batch(source_width, target_width, filling)
+        logits = model.forced(source, target).logits
+        plain = model.forced(source, target, return_weights=True).logits
+        for row, expected in enumerate(alone):
+            torch.testing.assert_close(logits[row, : len(expected)], expected, rtol=0, atol=1e-12)
+            torch.testing.assert_close(plain[row, : len(expected)], expected, rtol=0, atol=1e-12)
+
+
+@each_variant
+def test_padding_changes_no_gradient(tiny, arch: str, settings: dict) -> None:
+    gradients = []
+    for source_width, target_width, filling in [(7, 6, 0), (12, 9, PAD)]:
+        model = tiny(arch, tied_embeddings=False, **settings)
+        with torch.no_grad():
+            model.source_embedding.weight[PAD] = model.target_embedding.weight[PAD] = torch.nan
+            for positions in (module for module in model.modules() if hasattr(module, "kind")):
+                if positions.kind == "trainable":
+                    positions.weight[7:] = torch.nan  # no sentence is so long
+        source, target = batch(source_width, target_width, filling)
+        labels = torch.tensor([number for row in TARGETS for number in [*row[1:], 3]])
+        translation_loss(model, Batch(source, target, labels, 3)).loss.backward()
+        gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
+    for name, expected in gradients[0].items():
+        assert expected.isfinite().all(), name
+        torch.testing.assert_close(gradients[1][name], expected, rtol=0, atol=1e-11, msg=name)
+
+
+@torch.no_grad()
+@each_variant
+def test_the_future_changes_nothing(tiny, arch: str, settings: dict) -> None:
+    model = tiny(arch, tied_embeddings=False, **settings)
+    model.target_embedding.weight[PAD] = 1e4
+    source, target = batch(7, 6, 0)
+    for cut in range(1, 6):
+        other = target.ids.clone()
+        other[:, cut:] = PAD
+        expected = model.states(source, Padded(target.ids, torch.tensor([6, 6, 6])))[:, :cut]
+        found = model.states(source, Padded(other, torch.tensor([6, 6, 6])))
+        assert torch.equal(found[:, :cut], expected), "causality is exact, not nearly so"
+        assert not torch.allclose(found[:, cut:], model.states(source, target)[:, cut:])
+
+
+@torch.no_grad()
+@each_variant
+def test_the_source_changes_everything(tiny, arch: str, settings: dict) -> None:
+    """Guards the tests above: a model deaf to its source would pass them."""
+    model = tiny(arch, **settings)
+    source, target = batch(7, 6, 0)
+    logits = model.forced(source, target).logits
+    for position in range(7):
+        other = source.ids.clone()
+        other[0, position] = 19
+        assert not torch.allclose(model.forced(Padded(other, source.lengths), target).logits[0], logits[0])
+
+
+@torch.no_grad()
+@each_variant
+def test_weights_on_equals_weights_off(tiny, arch: str, settings: dict) -> None:
+    model = tiny(arch, **settings)
+    source, target = batch(9, 6, 0)
+    off, on = model.forced(source, target), model.forced(source, target, return_weights=True)
+    assert off.weights == {}
+    real = target.real()
+    torch.testing.assert_close(on.logits[real], off.logits[real], rtol=0, atol=1e-12)
+    kinds = {"rnn": set(), "transformer": {"encoder", "decoder", "cross"}}.get(arch, {"cross"})
+    assert set(on.weights) == kinds
+    for kind, weights in on.weights.items():
+        layers, heads = (2, 4) if arch == "transformer" else (1, 1)
+        rows, columns = {"encoder": (9, 9), "decoder": (6, 6), "cross": (6, 9)}[kind]
+        assert weights.shape == (3, layers, heads, rows, columns)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1], dtype=torch.float64))
+        if kind != "decoder":  # padded keys get nothing
+            assert (weights[1, ..., 3:] == 0).all()
+            assert (weights[1, ..., :3] > 0).all()

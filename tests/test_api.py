@@ -1,0 +1,117 @@
+"""`regard.load(folder)` and what its result can do."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from tiny_model import SOURCES, TARGETS, make_folder
+
+import regard
+from regard import SearchOptions
+from regard.errors import ModelError, RegardError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("api") / "model")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> regard.Model:
+    return regard.load(folder)
+
+
+def test_public_names_are_listed_and_there() -> None:
+    assert sorted(regard.__all__) == ["Model", "RegardError", "SearchOptions", "__version__", "load"]
+    assert all(hasattr(regard, name) for name in regard.__all__)
+    with pytest.raises(AttributeError, match="module 'regard' has no attribute 'translate'"):
+        _ = regard.translate  # type: ignore[attr-defined]
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, regard; sys.exit(bool({'torch', 'sentencepiece', 'matplotlib', 'sacrebleu'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_one_text_gives_one_result_and_several_a_list(model: regard.Model) -> None:
+    one = model.translate(SOURCES[0])
+    assert one.source == SOURCES[0]
+    assert one.text
+    several = model.translate(tuple(SOURCES))
+    assert [result.source for result in several] == SOURCES
+    assert several[0].text == one.text
+    assert model.translate([]) == []
+    assert model.translate("").text == ""
+
+
+def test_options_reach_the_search(model: regard.Model) -> None:
+    short = model.translate(SOURCES[0], SearchOptions(beam_size=3, n_best=3, max_length=2))
+    assert len(short.alternatives) == 3
+    assert short.text == short.alternatives[0].text
+    assert len(short.pieces[0]) <= 2
+    scores = [alternative.score for alternative in short.alternatives]
+    assert scores == sorted(scores, reverse=True)
+    draws = [model.translate(SOURCES[0], SearchOptions(sample=True, seed=seed)).text for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_a_run_folder_means_its_model(folder: Path, tmp_path: Path, model: regard.Model) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model").symlink_to(folder)
+    assert regard.load(str(tmp_path / "run")).translate(SOURCES[0]).text == model.translate(SOURCES[0]).text
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="there is no such folder"):
+        regard.load(tmp_path / "missing")
+    with pytest.raises(RegardError, match=r"no config\.json here"):
+        regard.load(tmp_path)
+
+
+def test_attention_belongs_to_the_translation_and_changes_nothing(model: regard.Model) -> None:
+    before = model.translate(SOURCES[0])
+    found = model.attention(SOURCES[0])
+    assert model.translate(SOURCES[0]) == before
+    assert found.weights.shape == (2, 2, len(found.target), len(found.source))
+    np.testing.assert_allclose(found.weights.sum(axis=-1), 1, atol=1e-5)
+    assert found.source[-1] == found.target[-1] == "</s>"
+    assert "".join(found.source[:-1]).replace("▁", " ").strip() == SOURCES[0]
+    assert len(found.target) == len(before.pieces[0]) + 1
+
+
+def test_attention_to_a_given_translation(model: regard.Model) -> None:
+    found = model.attention(SOURCES[0], TARGETS[0])
+    assert "".join(found.target[:-1]).replace("▁", " ").strip() == TARGETS[0]
+    again = model.attention(f"  {SOURCES[0]}\t", f" {TARGETS[0]} ")
+    assert again.source == found.source, "white space around is left out, as in translating"
+    np.testing.assert_array_equal(again.weights, found.weights)
+
+
+def test_space_around_a_sentence_changes_no_weight(model: regard.Model) -> None:
+    np.testing.assert_array_equal(model.attention(f" {SOURCES[0]} ").weights, model.attention(SOURCES[0]).weights)
+
+
+@pytest.mark.parametrize("source", ["", "  ", "the cat sees the dog " * 20])
+@pytest.mark.parametrize("target", [None, "o gato"])
+def test_attention_needs_one_whole_sentence(model: regard.Model, source: str, target: str | None) -> None:
+    with pytest.raises(ModelError, match="attention needs one sentence that the model takes whole; this text has"):
+        model.attention(source, target)
+
+
+def test_attention_needs_a_translation_that_fits(model: regard.Model) -> None:
+    with pytest.raises(ModelError, match=r"takes whole; this one has \d+ tokens, at most 47 were expected"):
+        model.attention(SOURCES[0], "o gato vê o cão " * 20)
+    longest = next(text for n in range(60, 0, -1) if len(model.engine.tokens.encode_target(text := "x" * n)) == 47)
+    assert len(model.attention(SOURCES[0], longest).target) == 48
+
+
+def test_the_rnn_has_no_attention(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="a model of type RNN has no attention to its source"):
+        regard.load(make_folder(tmp_path / "rnn", "rnn")).attention(SOURCES[0])
