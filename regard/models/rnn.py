@@ -9,7 +9,7 @@ from regard.errors import ConfigError
 from regard.models.protocol import Forced, Seq2Seq
 from regard.nn.layers import Dropout, Embedding, OutputLayer
 from regard.nn.padded import Padded
-from regard.nn.recurrent import last_real
+from regard.nn.recurrent import last_real, reverse_padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,9 @@ class RNNState:
 class RNN(Seq2Seq):
     """A GRU reads the source; its last state starts the decoder and is an input of each of its steps.
 
+    The source is read from its end to its beginning, so that the first words, which are needed first, are the freshest
+    (Sutskever et al. 2014, section 3.3).
+
     Everything the decoder knows of the source went through one vector of `hidden_size` numbers: long sentences do not
     fit. That is the point of this model.
     """
@@ -77,7 +80,8 @@ class RNN(Seq2Seq):
         return Forced(self.output(self.states(source, target)), {})
 
     def start(self, source: Padded) -> RNNState:
-        encoded, _ = self.encoder(source.clear(self.dropout(self.source_embedding(source.ids))))
+        embedded = source.clear(self.dropout(self.source_embedding(source.ids)))
+        encoded, _ = self.encoder(reverse_padded(embedded, source.lengths))
         summary = last_real(encoded, source.lengths)
         first = torch.tanh(self.initial(summary))
         return RNNState(first.expand(self.config.num_layers, -1, -1).contiguous(), summary)

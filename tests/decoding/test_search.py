@@ -165,6 +165,14 @@ def test_sampling_is_reproducible_whatever_the_company(tiny, arch: str) -> None:
     assert len({hypothesis.ids for hypothesis in together[0]}) > 1
 
 
+def test_different_sentences_draw_differently() -> None:
+    seeds = {
+        module._seed(seed, torch.tensor(ids))
+        for seed, ids in itertools.product([1, 2], [[5, 3], [6, 3], [5, 6, 3], [56, 3]])
+    }
+    assert len(seeds) == 8
+
+
 def test_sampling_of_the_best_token_only_is_greedy(tiny, arch: str) -> None:
     model = tiny(arch)
     greedy = found(model, SearchOptions(beam_size=1))

@@ -79,6 +79,7 @@ def test_company_changes_nothing(arch: str, beam_size: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("beam_size", [1, 5])
 def test_company_changes_nothing_for_500_sentences(arch: str, beam_size: int) -> None:
     lines = world_sentences(500)
@@ -93,6 +94,23 @@ def test_the_model_must_not_see_its_company(arch: str) -> None:
     engine.model.start = lambda source: start(source._replace(ids=(source.ids + source.ids.sum()) % 40))
     with pytest.raises(AssertionError, match=r"in sevens: .* is not "):
         check(engine, lines, SearchOptions(beam_size=1, max_length_ratio=0.3))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("count", [1, 2, 7, 9, 16])
+def test_shapes_are_those_whose_last_bits_do_not_depend_on_company(count: int, width: int) -> None:
+    """Differences of 1e-7 rarely show in the text, so the shapes themselves are held: see `regard.decoding.search`."""
+    lines = ["a b c d e f g"[: 2 * number % 13 + 1] for number in range(count)]
+    engine = engine_of("rnnsearch", sentences(16, random.Random(1)))
+    start, step = engine.model.start, engine.model.step
+    read: list[tuple[int, ...]] = []
+    rows: list[int] = []
+    engine.model.start = lambda source: read.append(tuple(source.ids.shape)) or start(source)
+    engine.model.step = lambda ids, state: rows.append(len(ids)) or step(ids, state)
+    translate(engine, lines, SearchOptions(beam_size=width, max_length_ratio=0.3))
+    assert all(number % 8 == 0 and length % 8 == 0 for number, length in read)
+    assert all(number >= 8 and number % (2 * width) == 0 for number in rows)
+    assert max(rows) < width * (count + 2) + 8, "and no more filling than that needs"
 
 
 def test_batches_hold_one_padded_length_and_bounded_memory() -> None:

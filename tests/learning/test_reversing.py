@@ -66,6 +66,7 @@ def test_the_transformer_learns_to_reverse(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_model_learns_to_reverse(tmp_path: Path, arch: str, seed: int) -> None:
     assert learn(tmp_path, arch, seed) >= LESSONS[arch][2]

@@ -69,6 +69,7 @@ def test_three_kills(tmp_path: Path, data: Path, assert_same_outcome) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_twenty_kills(tmp_path: Path, data: Path, assert_same_outcome) -> None:
     found = kills(tmp_path, data, 20, inside_saves=5, seed=2)
     assert sum("half of another" in what for what in found) >= 5
