@@ -220,7 +220,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, 
     [
         (MemoryError(), 1, r"out of memory\. Use smaller batches, for example --set training\.batch_tokens=1000"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"), 1, "out of memory"),
-        (PermissionError(13, "Permission denied", "/root/x"), 1, r"/root/x: Permission denied\."),
+        (PermissionError(13, "Permission denied", "/folder/x"), 1, r"/folder/x: Permission denied\."),
         (ModuleNotFoundError("No module named 'torch'", name="torch"), 3, r"pip install 'regard\[train\]'"),
     ],
 )
