@@ -9,7 +9,7 @@ from regard.errors import ConfigError
 from regard.models.protocol import Forced, Seq2Seq
 from regard.models.rnn import check_sizes
 from regard.nn.attention import AdditiveAttention, Pattern
-from regard.nn.layers import Dropout, Embedding, OutputLayer
+from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
 from regard.nn.recurrent import Bidirectional
 
@@ -78,7 +78,7 @@ class GNMT(Seq2Seq):
         self.decoder = nn.ModuleList(
             nn.LSTM(2 * hidden, hidden, batch_first=True) for _ in range(config.num_layers - 1)
         )
-        self.readout = nn.Linear(2 * hidden, hidden)
+        self.readout = Linear(2 * hidden, hidden)
         self.dropout = Dropout(config.dropout)
         tied_to = self.target_embedding if config.tied_embeddings else None
         self.output = OutputLayer(hidden, config.vocab_size, tied_to=tied_to)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError
 from regard.models.protocol import Forced, Seq2Seq
-from regard.nn.layers import Dropout, Embedding, OutputLayer
+from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
 from regard.nn.recurrent import last_real, reverse_padded
 
@@ -66,9 +66,9 @@ class RNN(Seq2Seq):
         self.source_embedding = Embedding(config.vocab_size, embedding)
         self.target_embedding = Embedding(config.vocab_size, embedding)
         self.encoder = nn.GRU(embedding, hidden, config.num_layers, batch_first=True)
-        self.initial = nn.Linear(hidden, hidden)
+        self.initial = Linear(hidden, hidden)
         self.decoder = nn.GRU(embedding + hidden, hidden, config.num_layers, batch_first=True)
-        self.readout = nn.Linear(2 * hidden + embedding, embedding)
+        self.readout = Linear(2 * hidden + embedding, embedding)
         self.dropout = Dropout(config.dropout)
         tied_to = self.target_embedding if config.tied_embeddings else None
         self.output = OutputLayer(embedding, config.vocab_size, tied_to=tied_to)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from regard.models.protocol import Forced, Seq2Seq
 from regard.models.rnn import check_sizes
 from regard.nn.attention import AdditiveAttention, Pattern
-from regard.nn.layers import Dropout, Embedding, OutputLayer
+from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
 from regard.nn.recurrent import AttentiveGRUCell, Bidirectional
 
@@ -62,10 +62,10 @@ class RNNSearch(Seq2Seq):
         self.source_embedding = Embedding(config.vocab_size, embedding)
         self.target_embedding = Embedding(config.vocab_size, embedding)
         self.encoder = Bidirectional(nn.GRU, embedding, hidden)
-        self.initial = nn.Linear(hidden, hidden)  # W_s
+        self.initial = Linear(hidden, hidden)  # W_s
         self.attention = AdditiveAttention(hidden, 2 * hidden, config.attention_size)
         self.cell = AttentiveGRUCell(embedding, 2 * hidden, hidden)
-        self.readout = nn.Linear(3 * hidden + embedding, 2 * embedding)  # U_o, V_o, C_o
+        self.readout = Linear(3 * hidden + embedding, 2 * embedding)  # U_o, V_o, C_o
         self.dropout = Dropout(config.dropout)
         tied_to = self.target_embedding if config.tied_embeddings else None
         self.output = OutputLayer(embedding, config.vocab_size, tied_to=tied_to)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import ShapeError
+from regard.nn.layers import Linear
 from regard.nn.layers import dropout as drop
 
 
@@ -114,9 +115,9 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.dropout = dropout
-        self.query = nn.Linear(hidden_size, hidden_size)
-        self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
-        self.output = nn.Linear(hidden_size, hidden_size)
+        self.query = Linear(hidden_size, hidden_size)
+        self.key_value = Linear(hidden_size, 2 * hidden_size)
+        self.output = Linear(hidden_size, hidden_size)
 
     def project(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of what is attended to: (B, K, hidden) to twice (B, H, K, D)."""
@@ -164,9 +165,9 @@ class AdditiveAttention(nn.Module):
 
     def __init__(self, query_size: int, key_size: int, attention_size: int):
         super().__init__()
-        self.query = nn.Linear(query_size, attention_size, bias=False)  # W_a
-        self.key = nn.Linear(key_size, attention_size)  # U_a
-        self.score = nn.Linear(attention_size, 1, bias=False)  # v_a
+        self.query = Linear(query_size, attention_size, bias=False)  # W_a
+        self.key = Linear(key_size, attention_size)  # U_a
+        self.score = Linear(attention_size, 1, bias=False)  # v_a
 
     def project(self, memory: Tensor) -> Tensor:
         """(B, K, key_size) to (B, K, attention_size)."""

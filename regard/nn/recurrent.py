@@ -7,6 +7,8 @@ neighbours are. A backward direction reads each sequence reversed within its own
 import torch
 from torch import Tensor, nn
 
+from regard.nn.layers import Linear
+
 
 def reverse_padded(states: Tensor, lengths: Tensor) -> Tensor:
     """Reverse the first `lengths[b]` of each row of (B, L, size); the filling stays where it is."""
@@ -44,9 +46,9 @@ class AttentiveGRUCell(nn.Module):
 
     def __init__(self, token_size: int, context_size: int, size: int):
         super().__init__()
-        self.token_gates = nn.Linear(token_size, 3 * size)
-        self.context_gates = nn.Linear(context_size, 3 * size, bias=False)
-        self.state_gates = nn.Linear(size, 3 * size)
+        self.token_gates = Linear(token_size, 3 * size)
+        self.context_gates = Linear(context_size, 3 * size, bias=False)
+        self.state_gates = Linear(size, 3 * size)
 
     def project(self, tokens: Tensor) -> Tensor:
         """(B, T, token_size) to (B, T, 3 * size)."""

@@ -21,6 +21,7 @@ from regard.errors import CheckpointError, ModelError, StorageError
 from regard.models import build
 from regard.models.folder import save as save_model
 from regard.models.protocol import Seq2Seq
+from regard.nn.layers import multiply_in_bf16
 from regard.runs.card import write_card
 from regard.runs.reporter import Reporter
 from regard.runs.session import Learner, Lesson, Session
@@ -70,6 +71,8 @@ class Run:
         model = build(
             self.settings.arch, {**self.settings.model, "vocab_size": tokens.vocab_size}, "config.toml, [model]"
         )
+        if plan.bf16_products:
+            multiply_in_bf16(model)
         average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
         learner = Learner(model, tokens, adamw(model, plan), average)
         limit, weights = model.config.max_length, train_pairs.weights

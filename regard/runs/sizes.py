@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from regard.training.loss import fast_in_bf16
+from regard.nn.layers import fast_in_bf16
 
 _SMALL, _MEDIUM = 50_000, 500_000  # pairs
 
@@ -22,7 +22,7 @@ def defaults(arch: str, num_pairs: int) -> dict[str, dict[str, Any]]:
     return {
         "model": {**_MODELS[arch][size], "dropout": dropout},
         "tokens": {"vocab_size": vocab_size},
-        "training": {**_TRAINING[arch], "loss_in_bf16": fast_in_bf16()},
+        "training": {**_TRAINING[arch], "bf16_products": fast_in_bf16()},
     }
 
 

@@ -58,7 +58,7 @@ def train(
         for number, (batch, _) in enumerate(parts):
             # Dropout is a function of (seed, step, micro-batch): no random state needs saving.
             torch.manual_seed(dropout_seed(plan.seed, step, number))
-            losses = translation_loss(model, batch, label_smoothing=plan.label_smoothing, in_bf16=plan.loss_in_bf16)
+            losses = translation_loss(model, batch, label_smoothing=plan.label_smoothing)
             (losses.loss / target_tokens).backward()
             loss += losses.loss.item() / target_tokens
             likelihood += losses.negative_log_likelihood.item() / target_tokens

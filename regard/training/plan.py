@@ -28,7 +28,7 @@ class TrainingPlan:
     weight_decay: float = 0.0
     clip_norm: float = 1.0  # gradients are scaled down to this norm; 0: never
     label_smoothing: float = 0.1
-    loss_in_bf16: bool = False  # the products of the vocabulary loss in bfloat16; faster where the processor has it
+    bf16_products: bool = False  # matrix products in bfloat16, all else in float32; faster where the processor has it
     average_decay: float = 0.999  # of the running average of weights that is validated and kept; 0: no average
     log_every: int = 100  # steps
     validate_every: int = 500  # steps; a checkpoint follows each validation

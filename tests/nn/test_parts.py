@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from tiny_model import SIZES
 
-from regard.nn.layers import Dropout, Residual, dropout
+from regard.models import MODELS, build
+from regard.nn.layers import Dropout, Linear, OutputLayer, Residual, dropout, multiply_in_bf16
 from regard.nn.padded import Padded, pad
 from regard.nn.positions import PositionalEmbedding, sinusoids
 from regard.nn.recurrent import AttentiveGRUCell, Bidirectional, last_real, reverse_padded
@@ -140,3 +142,34 @@ def test_padding_sequences() -> None:
     assert padded.key_lengths().tolist() == [3, 1]
     states = torch.full((2, 4, 2), torch.nan)
     assert padded.clear(states).isnan().sum() == 2 * 4  # the real ones are left as they are
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_map_in_bf16_is_close_while_training_and_exact_otherwise(bias: bool) -> None:
+    torch.manual_seed(0)
+    layer = Linear(24, 40, bias=bias)
+    inputs = torch.randn(3, 5, 24, requires_grad=True)
+    results = []
+    for in_bf16 in (True, False):
+        layer.bf16_products = in_bf16
+        layer.zero_grad()
+        inputs.grad = None
+        outputs = layer(inputs)
+        assert outputs.dtype == torch.float32
+        (outputs.sin() * torch.arange(40)).sum().backward()
+        results.append([outputs, inputs.grad, *(parameter.grad for parameter in layer.parameters())])
+    for found, expected in zip(*results, strict=True):
+        assert not torch.equal(found, expected), "bf16 was asked for"
+        assert (found - expected).norm() < 0.01 * expected.norm()
+    layer.bf16_products = True
+    layer.eval()
+    assert torch.equal(layer(inputs), results[1][0]), "outside training products are taken in full"
+
+
+@pytest.mark.parametrize("arch", MODELS)
+def test_bf16_products_are_asked_of_every_linear_map_of_a_model(arch: str) -> None:
+    model = build(arch, {"vocab_size": 30, **SIZES[arch]})
+    multiply_in_bf16(model)
+    found = [module for module in model.modules() if isinstance(module, torch.nn.Linear | OutputLayer)]
+    assert len(found) > 2
+    assert all(module.bf16_products for module in found)
