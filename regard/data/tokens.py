@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import sentencepiece
 
-from regard.errors import DataError, ModelError
+from regard.data.subwords import Merges
+from regard.errors import ConfigError, DataError, ModelError
 
 Sharing = Literal["joint", "separate"]
 
@@ -96,6 +97,17 @@ class Tokens:
     def target_spans(self, text: str) -> list[tuple[int, int]]:
         """Where in the text each id of `encode_target` stands."""
         return self._spans(self._target, text)
+
+    def merges(self) -> tuple[Merges, Merges]:
+        """What byte-pair encoding does with sources and with targets, to cut words in other ways (BPE-dropout).
+
+        Raises:
+            ConfigError: these tokens were not made by `train`.
+        """
+        if self._vocabulary is not None:
+            raise ConfigError("tokens.dropout needs a vocabulary that regard has learnt; this one was imported.")
+        source = Merges.of(self._source)
+        return source, source if self._target is self._source else Merges.of(self._target)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the tokenizer's files; the returned facts belong into the folder's config.json."""

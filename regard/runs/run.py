@@ -27,7 +27,7 @@ from regard.runs.reporter import Reporter
 from regard.runs.session import Learner, Lesson, Session
 from regard.runs.settings import Settings
 from regard.training import checkpoint
-from regard.training.batches import encode_pairs
+from regard.training.batches import IdPairs, SampledPairs, encode_pairs, sample_pairs
 from regard.training.optimizer import WeightAverage, adamw
 
 
@@ -75,14 +75,13 @@ class Run:
             multiply_in_bf16(model)
         average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
         learner = Learner(model, tokens, adamw(model, plan), average)
-        limit, weights = model.config.max_length, train_pairs.weights
-        encoded, too_long = encode_pairs(
-            train_pairs.sources, train_pairs.targets, tokens, max_length=limit, weights=weights
-        )
-        dev, dev_too_long = encode_pairs(dev_pairs.sources, dev_pairs.targets, tokens, max_length=limit)
-        if too_long or dev_too_long:
+        limit = model.config.max_length
+        encoded = self._encode(train_pairs, tokens, limit)
+        dev, dev_kept = encode_pairs(dev_pairs.sources, dev_pairs.targets, tokens, max_length=limit)
+        too_long = len(train_pairs) - len(encoded), len(dev_pairs) - len(dev_kept)
+        if any(too_long):
             self.reporter.note(
-                f"{too_long:,} training and {dev_too_long:,} dev pairs have more than {limit} tokens: "
+                f"{too_long[0]:,} training and {too_long[1]:,} dev pairs have more than {limit} tokens: "
                 "not trained on, not in the dev loss."
             )
         facts = {
@@ -145,6 +144,14 @@ class Run:
             raise StorageError(f"{folder}: could not be written ({error.strerror}).") from error
         checkpoint.write_file(facts_path, json.dumps(facts).encode())  # last: without it the folder does not count
         return tokens
+
+    def _encode(self, pairs: PairSet, tokens: Tokens, max_length: int) -> IdPairs | SampledPairs:
+        """The training pairs as ids, cut anew in each epoch if the settings say so."""
+        texts = pairs.sources, pairs.targets, tokens
+        dropout, seed = self.settings.tokens.dropout, self.settings.training.seed
+        if dropout:
+            return sample_pairs(*texts, max_length=max_length, weights=pairs.weights, dropout=dropout, seed=seed)[0]
+        return encode_pairs(*texts, max_length=max_length, weights=pairs.weights)[0]
 
     def _write_model(
         self,

@@ -22,7 +22,7 @@ from regard.models.protocol import Seq2Seq
 from regard.runs.reporter import Reporter
 from regard.runs.signals import stop_requests
 from regard.training import checkpoint
-from regard.training.batches import IdPairs, Position, batches_from
+from regard.training.batches import IdPairs, PairsByEpoch, Position, batches_from
 from regard.training.loop import Progress, train
 from regard.training.loss import translation_loss
 from regard.training.optimizer import WeightAverage, swapped
@@ -46,7 +46,7 @@ class Learner:
 class Lesson:
     """What is learnt from, and what is validated with."""
 
-    train: IdPairs
+    train: PairsByEpoch
     dev: IdPairs
     dev_pairs: PairSet  # the text of the dev set, long pairs too
 

@@ -18,6 +18,11 @@ class TokenSettings:
 
     vocab_size: int
     sharing: Sharing = "joint"
+    dropout: float = 0.0  # BPE-dropout: the probability of leaving out a merge in training (Provilkov et al. 2020)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"tokens.dropout must be at least 0 and below 1, got {self.dropout}")
 
 
 @dataclass(frozen=True, kw_only=True)

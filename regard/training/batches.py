@@ -1,12 +1,14 @@
 """Pairs of ids in batches whose order is a function of (seed, epoch, index), so that a position is two integers."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
+from regard.data.subwords import SampledLines, flatten
 from regard.data.tokens import Tokens
 from regard.errors import DataError
 from regard.nn.padded import Padded
@@ -50,6 +52,11 @@ class IdPairs:
     def __len__(self) -> int:
         return len(self.weights)
 
+    def at(self, epoch: int) -> "IdPairs":
+        """The pairs as an epoch sees them: always the same (see `SampledPairs`)."""
+        del epoch
+        return self
+
     @property
     def source_lengths(self) -> np.ndarray:
         return np.diff(self.source_starts)
@@ -75,6 +82,42 @@ class IdPairs:
         )
 
 
+@dataclass(frozen=True)
+class SampledPairs:
+    """Pairs whose words are cut into other pieces in each epoch, as a function of (seed, epoch)."""
+
+    plain: IdPairs
+    sources: SampledLines
+    targets: SampledLines
+    max_length: int
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+    def at(self, epoch: int) -> IdPairs:
+        """The pairs as an epoch sees them."""
+        # The counter keeps these numbers apart from those of `epoch_order`.
+        generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch], counter=[0, 0, 0, 1]))
+        source_ids, source_starts = self.sources.draw(generator, self.max_length)
+        target_ids, target_starts = self.targets.draw(generator, self.max_length - 1)
+        return dataclasses.replace(
+            self.plain,
+            source_ids=source_ids,
+            source_starts=source_starts,
+            target_ids=target_ids,
+            target_starts=target_starts,
+        )
+
+
+class PairsByEpoch(Protocol):
+    """Pairs that an epoch may see in its own way."""
+
+    def at(self, epoch: int) -> IdPairs:
+        """The pairs as an epoch sees them, always in the same order."""
+        ...
+
+
 def encode_pairs(
     sources: Sequence[str],
     targets: Sequence[str],
@@ -82,15 +125,15 @@ def encode_pairs(
     *,
     max_length: int,
     weights: np.ndarray | None = None,
-) -> tuple[IdPairs, int]:
-    """Encode text pairs; those longer than the model can take are left out and counted.
+) -> tuple[IdPairs, list[int]]:
+    """Encode text pairs; those longer than the model can take are left out.
 
     Args:
         max_length: most tokens on either side, eos counted.
         weights: how often an epoch shows each pair on average; 1 if not given.
 
     Returns:
-        The encoded pairs and how many were too long.
+        The encoded pairs and the numbers of those that were encoded.
 
     Raises:
         DataError: no pair is left.
@@ -106,14 +149,34 @@ def encode_pairs(
         raise DataError(f"none of {len(sources)} pairs fits into {max_length} tokens. Set model.max_length higher.")
     all_weights = np.ones(len(sources), dtype=np.float32) if weights is None else weights
     pairs = IdPairs(
-        *_flatten(source_parts),
-        *_flatten(target_parts),
+        *flatten(source_parts),
+        *flatten(target_parts),
         weights=all_weights[kept],
         bos_id=tokens.bos_id,
         eos_id=tokens.eos_id,
         pad_id=tokens.pad_id,
     )
-    return pairs, len(sources) - len(kept)
+    return pairs, kept
+
+
+def sample_pairs(
+    sources: Sequence[str],
+    targets: Sequence[str],
+    tokens: Tokens,
+    *,
+    dropout: float,
+    seed: int,
+    max_length: int,
+    weights: np.ndarray | None = None,
+) -> tuple[SampledPairs, list[int]]:
+    """As `encode_pairs`, with BPE-dropout: each epoch cuts the words in its own way (see `regard.data.subwords`)."""
+    plain, kept = encode_pairs(sources, targets, tokens, max_length=max_length, weights=weights)
+    source_merges, target_merges = tokens.merges()
+    source_lines = SampledLines(
+        [sources[number] for number in kept], source_merges, dropout=dropout, seed=seed, end_id=tokens.eos_id
+    )
+    target_lines = SampledLines([targets[number] for number in kept], target_merges, dropout=dropout, seed=seed)
+    return SampledPairs(plain, source_lines, target_lines, max_length, seed), kept
 
 
 def epoch_order(pairs: IdPairs, batch_tokens: int, seed: int, epoch: int) -> list[np.ndarray]:
@@ -146,23 +209,20 @@ def epoch_order(pairs: IdPairs, batch_tokens: int, seed: int, epoch: int) -> lis
     return [batches[number] for number in random.permutation(len(batches))]
 
 
-def batches_from(pairs: IdPairs, batch_tokens: int, seed: int, position: Position) -> Iterator[tuple[Batch, Position]]:
+def batches_from(
+    pairs: PairsByEpoch, batch_tokens: int, seed: int, position: Position
+) -> Iterator[tuple[Batch, Position]]:
     """All batches from a position on, epoch after epoch without end, each with the position that follows it."""
     epoch, batch = position
     while True:
-        order = epoch_order(pairs, batch_tokens, seed, epoch)
+        seen = pairs.at(epoch)
+        order = epoch_order(seen, batch_tokens, seed, epoch)
         if not order:
             raise DataError("an epoch shows no pair at all: the weights of the data are too small.")
         for number in range(batch, len(order)):
             following = Position(epoch, number + 1) if number + 1 < len(order) else Position(epoch + 1, 0)
-            yield pairs.batch(order[number]), following
+            yield seen.batch(order[number]), following
         epoch, batch = epoch + 1, 0
-
-
-def _flatten(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    starts = np.zeros(len(parts) + 1, dtype=np.int64)
-    np.cumsum([len(part) for part in parts], out=starts[1:])
-    return np.concatenate(parts), starts
 
 
 def _gather(ids: np.ndarray, starts: np.ndarray, rows: np.ndarray, pad_id: int) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ TABLES: dict[str, dict[str, Any]] = {
         "attention_dropout": 0.1,
         "max_length": 32,
     },
-    "tokens": {"vocab_size": 300},
+    "tokens": {"vocab_size": 300, "dropout": 0.1},
     "training": {
         "max_steps": 80,
         "batch_tokens": 80,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regard.errors import DataError
-from regard.training.batches import IdPairs, Position, batches_from, encode_pairs, epoch_order
+from regard.training.batches import IdPairs, Position, batches_from, encode_pairs, epoch_order, sample_pairs
 
 
 def pairs_of(source_lengths: list[int], target_lengths: list[int], weight: float = 1.0) -> IdPairs:
@@ -111,10 +111,10 @@ def test_empty_targets() -> None:
     assert batch.labels.tolist() == [3, 3]
 
 
-def test_encoding_leaves_out_and_counts_what_is_too_long(word_tokens) -> None:
+def test_encoding_leaves_out_what_is_too_long(word_tokens) -> None:
     sources, targets = ["a dog", "a dog " * 30, "the cat"], ["a cat", "a", "the bird sings " * 30]
-    pairs, too_long = encode_pairs(sources, targets, word_tokens, max_length=20, weights=np.float32([1, 2, 3]))
-    assert (len(pairs), too_long) == (1, 2)
+    pairs, kept = encode_pairs(sources, targets, word_tokens, max_length=20, weights=np.float32([1, 2, 3]))
+    assert (len(pairs), kept) == (1, [0])
     assert pairs.weights.tolist() == [1]
     assert pairs.source_ids.tolist() == word_tokens.encode_source("a dog")
     assert pairs.target_ids.tolist() == word_tokens.encode_target("a cat")
@@ -127,3 +127,25 @@ def test_encoding_leaves_out_and_counts_what_is_too_long(word_tokens) -> None:
 def test_weights_that_show_nothing_are_refused() -> None:
     with pytest.raises(DataError, match="an epoch shows no pair at all: the weights of the data are too small"):
         next(batches_from(many(3, weight=1e-6), 100, 1, Position(0, 0)))
+
+
+def test_with_dropout_an_epoch_cuts_words_in_its_own_way_and_always_in_the_same(word_tokens) -> None:
+    sources, targets = ["no cat sings", "the bird " * 40, "the dog"] * 5, ["12 345", "a cat", "890 67"] * 5
+    made = [
+        sample_pairs(sources, targets, word_tokens, dropout=0.4, seed=3, max_length=20, weights=np.float32(range(15)))
+        for _ in range(2)
+    ]
+    (pairs, kept), (again, _) = made
+    assert kept == [number for number in range(15) if number % 3 != 1]
+    assert len(pairs) == 10
+    for epoch in range(3):
+        seen = pairs.at(epoch)
+        assert np.array_equal(seen.source_ids, again.at(epoch).source_ids)
+        assert np.array_equal(seen.target_ids, again.at(epoch).target_ids)
+        assert seen.weights.tolist() == kept
+        batch = seen.batch(np.arange(10))
+        assert [word_tokens.decode(ids) for ids in batch.source.ids] == [sources[number] for number in kept]
+        assert [word_tokens.decode(ids) for ids in batch.target.ids] == [targets[number] for number in kept]
+        assert batch.source.lengths.max() <= 20
+    assert not np.array_equal(pairs.at(0).source_ids, pairs.at(1).source_ids)
+    assert not np.array_equal(pairs.at(0).target_ids, pairs.at(1).target_ids)
