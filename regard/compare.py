@@ -20,15 +20,15 @@ from regard.look.curves import Curve, Panel, draw_curves
 from regard.models import build
 from regard.models.protocol import Seq2Seq
 from regard.nn.attention import AdditiveAttention, MultiHeadAttention
+from regard.nn.layers import multiply_in_bf16
 from regard.nn.padded import Padded
 from regard.runs.data import load_pairs, prepare_data
 from regard.runs.reporter import Reporter
 from regard.runs.run import Run
-from regard.runs.settings import DataSettings, settings_from
+from regard.runs.settings import DataSettings, Settings, settings_from
 from regard.training.batches import Batch
 from regard.training.loss import translation_loss
 from regard.training.optimizer import adamw
-from regard.training.plan import TrainingPlan
 
 SPEED_LENGTHS = (10, 20, 40, 80)  # tokens
 SPEED_BATCHES = (8, 64)  # sentences
@@ -92,8 +92,7 @@ def run(
         model, best = train_one(arch, tables, data, train_pairs, dev_pairs, out / arch, reporter)
         log = out / arch / "metrics.jsonl"
         contestants.append(contest(arch, model, best, test_pairs, edges, SearchOptions(), log))
-    models = {arch: settings.model for arch, settings in all_settings.items()}
-    speeds = training_speed(models, next(iter(all_settings.values())).tokens.vocab_size)
+    speeds = training_speed(all_settings)
     return [replace(row, speed=speeds[row.arch]) for row in contestants]
 
 
@@ -158,23 +157,26 @@ def count_attention_parameters(model: Seq2Seq) -> int:
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
-def training_speed(models: Mapping[str, Mapping[str, Any]], vocab_size: int) -> dict[str, dict[tuple[int, int], float]]:
+def training_speed(settings: Mapping[str, Settings]) -> dict[str, dict[tuple[int, int], float]]:
     """Target tokens a second of one training step, by sentence length and batch size.
 
     A recurrent network takes one position after another, a Transformer all at once: the first gains nothing from long
     sentences, the second pays for them with the square. Rounds alternate between the models, for machines drift.
 
     Args:
-        models: architecture -> its model settings.
+        settings: architecture -> the settings it is trained with.
 
     Returns:
         architecture -> (tokens in a sentence, sentences in a batch) -> median of the rounds; no length that one of
         the models cannot take.
     """
-    plan = TrainingPlan()
     random = torch.Generator().manual_seed(1)
-    networks = {arch: build(arch, {**values, "vocab_size": vocab_size}).train() for arch, values in models.items()}
-    optimizers = {arch: adamw(network, plan) for arch, network in networks.items()}
+    vocab_size = next(iter(settings.values())).tokens.vocab_size
+    networks = {arch: build(arch, {**its.model, "vocab_size": vocab_size}).train() for arch, its in settings.items()}
+    for arch, network in networks.items():
+        if settings[arch].training.bf16_products:
+            multiply_in_bf16(network)
+    optimizers = {arch: adamw(network, settings[arch].training) for arch, network in networks.items()}
     results: dict[str, dict[tuple[int, int], list[float]]] = {arch: {} for arch in networks}
     longest = min(network.config.max_length for network in networks.values())
     for length in [length for length in SPEED_LENGTHS if length <= longest]:

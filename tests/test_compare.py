@@ -25,7 +25,7 @@ from regard.errors import ConfigError
 from regard.evaluation.metrics import LengthRow
 from regard.models import build
 from regard.runs.reporter import Reporter
-from regard.runs.settings import DataSettings
+from regard.runs.settings import DataSettings, settings_from
 
 ROWS = [
     LengthRow("1-10", 1200, 30.0, 28.0, 32.0, 50.0),
@@ -59,8 +59,12 @@ def test_speed_is_measured_for_every_length_that_all_models_take(monkeypatch: py
     monkeypatch.setattr(compare, "SPEED_LENGTHS", (2, 5, 9))
     monkeypatch.setattr(compare, "SPEED_BATCHES", (2, 3))
     models = {"rnn": SIZES["rnn"], "transformer": {**SIZES["transformer"], "max_length": 5}}
+    data = DataSettings(train=("world",))
+    tables = {arch: {"model": sizes, "tokens": {"vocab_size": 40}} for arch, sizes in models.items()}
+    tables["rnn"]["training"] = {"bf16_products": True}
+    settings = {arch: settings_from(table, data, 1, arch, "settings") for arch, table in tables.items()}
     state = torch.random.get_rng_state()
-    speed = compare.training_speed(models, 40)
+    speed = compare.training_speed(settings)
     torch.random.set_rng_state(state)
     assert list(speed) == ["rnn", "transformer"]
     for found in speed.values():
