@@ -41,6 +41,7 @@ class Pattern:
 
 
 EVERYONE = Pattern()
+_SHORT = 48  # tokens up to which training takes the plain path
 
 
 class Attended(NamedTuple):
@@ -70,7 +71,8 @@ def attend(scores: Tensor, value: Tensor, mask: Tensor | None = None, *, dropout
         if mask.dtype != torch.bool:
             raise ShapeError(f"mask must be bool (True = may attend), got {mask.dtype}")
         weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
-        weights = weights.masked_fill(~mask, 0.0)  # softmax of a row with only -inf is nan: that row attends to nothing
+        if not mask.any(-1).all():  # softmax of a row with only -inf is nan: that row attends to nothing
+            weights = weights.masked_fill(~mask, 0.0)
     return Attended(drop(weights, dropout) @ value, weights)
 
 
@@ -96,8 +98,11 @@ def dot_product_attention(
         return_weights: also return the weights; needs O(B·H·Q·K) memory and forgoes the fused kernel.
     """
     num_queries, num_keys = query.size(-2), key.size(-2)
-    if return_weights or dropout:  # the fused kernel on CPU has no dropout of its own: it would fall back, slower
-        scores = query @ key.transpose(-2, -1) / query.size(-1) ** 0.5  # (B, H, Q, K)
+    # The fused kernel on CPU has no dropout of its own (it would fall back, slower), and over short sequences its
+    # backward pass takes longer than the plain one.
+    short = query.requires_grad and max(num_queries, num_keys) <= _SHORT
+    if return_weights or dropout or short:
+        scores = (query / query.size(-1) ** 0.5) @ key.transpose(-2, -1)  # (B, H, Q, K)
         return attend(scores, value, pattern.dense(num_queries, num_keys, query.device), dropout=dropout)
     if pattern.causal and pattern.key_lengths is None and num_queries == num_keys:
         return Attended(F.scaled_dot_product_attention(query, key, value, is_causal=True), None)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from regard.errors import ShapeError
+from regard.nn import attention
 from regard.nn.attention import AdditiveAttention, MultiHeadAttention, Pattern, attend, dot_product_attention
 
 PATTERNS = {
@@ -26,7 +27,17 @@ def tensors(num_queries: int = 5) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("name", PATTERNS)
 @pytest.mark.parametrize("num_queries", [5, 3, 1])
-def test_the_fused_path_equals_the_plain_one_with_gradients(name: str, num_queries: int) -> None:
+def test_the_fused_path_equals_the_plain_one_with_gradients(
+    name: str, num_queries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "_SHORT", 0)  # training on short sequences takes the plain path anyway
+    kernels = []
+    fused_kernel = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        attention.F,
+        "scaled_dot_product_attention",
+        lambda *args, **named: kernels.append(1) or fused_kernel(*args, **named),
+    )
     results = []
     for plain in (True, False):
         inputs = tensors(num_queries)
@@ -34,6 +45,7 @@ def test_the_fused_path_equals_the_plain_one_with_gradients(name: str, num_queri
         assert (weights is not None) == plain
         (context * torch.arange(context.numel()).view(context.shape).cos()).sum().backward()
         results.append([context, *(tensor.grad for tensor in inputs)])
+    assert kernels == [1], "the fused kernel served one of the two"
     for plain, fused in zip(*results, strict=True):
         assert plain.isfinite().all()
         torch.testing.assert_close(fused, plain, rtol=0, atol=1e-12)
@@ -54,7 +66,8 @@ def test_the_plain_path_is_the_formula() -> None:
                 torch.testing.assert_close(context[batch, head, row], expected @ value[batch, head], rtol=0, atol=1e-14)
 
 
-def test_a_query_with_nothing_to_attend_to_gets_zeros() -> None:
+def test_a_query_with_nothing_to_attend_to_gets_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "_SHORT", 0)
     for plain in (True, False):
         context, weights = dot_product_attention(*tensors(), PATTERNS["a row without keys"], return_weights=plain)
         assert (context[1] == 0).all()
