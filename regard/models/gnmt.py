@@ -11,7 +11,7 @@ from regard.models.rnn import check_sizes
 from regard.nn.attention import AdditiveAttention, Pattern
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
-from regard.nn.recurrent import Bidirectional
+from regard.nn.recurrent import LSTM, Bidirectional
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +71,11 @@ class GNMT(Seq2Seq):
         hidden = config.hidden_size
         self.source_embedding = Embedding(config.vocab_size, hidden)
         self.target_embedding = Embedding(config.vocab_size, hidden)
-        self.encoder_bottom = Bidirectional(nn.LSTM, hidden, hidden // 2)
-        self.encoder = nn.ModuleList(nn.LSTM(hidden, hidden, batch_first=True) for _ in range(config.num_layers - 1))
-        self.decoder_bottom = nn.LSTM(hidden, hidden, batch_first=True)
+        self.encoder_bottom = Bidirectional(LSTM, hidden, hidden // 2)
+        self.encoder = nn.ModuleList(LSTM(hidden, hidden, batch_first=True) for _ in range(config.num_layers - 1))
+        self.decoder_bottom = LSTM(hidden, hidden, batch_first=True)
         self.attention = AdditiveAttention(hidden, hidden, config.attention_size)
-        self.decoder = nn.ModuleList(
-            nn.LSTM(2 * hidden, hidden, batch_first=True) for _ in range(config.num_layers - 1)
-        )
+        self.decoder = nn.ModuleList(LSTM(2 * hidden, hidden, batch_first=True) for _ in range(config.num_layers - 1))
         self.readout = Linear(2 * hidden, hidden)
         self.dropout = Dropout(config.dropout)
         tied_to = self.target_embedding if config.tied_embeddings else None

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from regard.errors import ConfigError
 from regard.models.protocol import Forced, Seq2Seq
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
-from regard.nn.recurrent import last_real, reverse_padded
+from regard.nn.recurrent import GRU, last_real, reverse_padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +65,9 @@ class RNN(Seq2Seq):
         hidden, embedding = config.hidden_size, config.embedding_size
         self.source_embedding = Embedding(config.vocab_size, embedding)
         self.target_embedding = Embedding(config.vocab_size, embedding)
-        self.encoder = nn.GRU(embedding, hidden, config.num_layers, batch_first=True)
+        self.encoder = GRU(embedding, hidden, config.num_layers, batch_first=True)
         self.initial = Linear(hidden, hidden)
-        self.decoder = nn.GRU(embedding + hidden, hidden, config.num_layers, batch_first=True)
+        self.decoder = GRU(embedding + hidden, hidden, config.num_layers, batch_first=True)
         self.readout = Linear(2 * hidden + embedding, embedding)
         self.dropout = Dropout(config.dropout)
         tied_to = self.target_embedding if config.tied_embeddings else None

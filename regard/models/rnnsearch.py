@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from regard.models.protocol import Forced, Seq2Seq
 from regard.models.rnn import check_sizes
 from regard.nn.attention import AdditiveAttention, Pattern
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
-from regard.nn.recurrent import AttentiveGRUCell, Bidirectional
+from regard.nn.recurrent import GRU, AttentiveGRUCell, Bidirectional
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class RNNSearch(Seq2Seq):
         hidden, embedding = config.hidden_size, config.embedding_size
         self.source_embedding = Embedding(config.vocab_size, embedding)
         self.target_embedding = Embedding(config.vocab_size, embedding)
-        self.encoder = Bidirectional(nn.GRU, embedding, hidden)
+        self.encoder = Bidirectional(GRU, embedding, hidden)
         self.initial = Linear(hidden, hidden)  # W_s
         self.attention = AdditiveAttention(hidden, 2 * hidden, config.attention_size)
         self.cell = AttentiveGRUCell(embedding, 2 * hidden, hidden)

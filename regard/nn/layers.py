@@ -76,7 +76,7 @@ class Linear(nn.Linear):
     bf16_products = False
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.bf16_products and self.training:
+        if self.bf16_products and self.training and self.out_features > 1:  # one column is not worth the rounding
             return _Bf16Linear.apply(input, self.weight, self.bias)
         return F.linear(input, self.weight, self.bias)
 
@@ -107,10 +107,10 @@ class _Bf16Linear(torch.autograd.Function):
 
 
 def multiply_in_bf16(model: nn.Module) -> None:
-    """Let every linear map and the output layer of a model take its products in bfloat16 while training."""
+    """Let every part of a model that can (see `Linear`) take its products in bfloat16 while training."""
     for module in model.modules():
-        if isinstance(module, Linear | OutputLayer):
-            module.bf16_products = True
+        if hasattr(module, "bf16_products"):
+            module.bf16_products = True  # type: ignore[bad-argument-type]
 
 
 def fast_in_bf16() -> bool:

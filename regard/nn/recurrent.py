@@ -23,10 +23,53 @@ def last_real(states: Tensor, lengths: Tensor) -> Tensor:
     return states[torch.arange(states.size(0), device=states.device), lengths - 1]
 
 
+class GRU(nn.GRU):
+    """torch's gated recurrent units; while training they may run in bfloat16, as `Linear` does its products.
+
+    Here the states between steps are rounded too: the whole recurrence is one kernel. Weights, what comes out and all
+    gradients stay in the type they have.
+    """
+
+    bf16_products = False
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        if not (self.bf16_products and self.training):
+            return super().forward(input, hx)
+        state = _first_state(self, input) if hx is None else hx.bfloat16()
+        outputs, last = torch.gru(input.bfloat16(), state, *_kernel_arguments(self))
+        return outputs.to(input.dtype), last.to(input.dtype)
+
+
+class LSTM(nn.LSTM):
+    """torch's long short-term memory; while training it may run in bfloat16, as `GRU`."""
+
+    bf16_products = False
+
+    def forward(  # type: ignore[override]  # packed sequences are not for us
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        if not (self.bf16_products and self.training):
+            return super().forward(input, hx)
+        first = [_first_state(self, input)] * 2 if hx is None else [part.bfloat16() for part in hx]
+        outputs, hidden, cell = torch.lstm(input.bfloat16(), first, *_kernel_arguments(self))
+        return outputs.to(input.dtype), (hidden.to(input.dtype), cell.to(input.dtype))
+
+
+def _first_state(net: nn.RNNBase, inputs: Tensor) -> Tensor:
+    """Zeros (layers, B, size) in bfloat16."""
+    return inputs.new_zeros(net.num_layers, inputs.size(0), net.hidden_size, dtype=torch.bfloat16)
+
+
+def _kernel_arguments(net: nn.RNNBase) -> tuple[list[Tensor], bool, int, float, bool, bool, bool]:
+    """What torch's kernels take after input and state: the weights, rounded, then how the network is built."""
+    weights = [weight.bfloat16() for layer in net.all_weights for weight in layer]
+    return weights, net.bias, net.num_layers, net.dropout, net.training, net.bidirectional, net.batch_first
+
+
 class Bidirectional(nn.Module):
     """Two one-layer networks, one reading from each end; their states side by side (Schuster and Paliwal 1997)."""
 
-    def __init__(self, kind: type[nn.GRU] | type[nn.LSTM], input_size: int, size: int):
+    def __init__(self, kind: type[GRU] | type[LSTM], input_size: int, size: int):
         super().__init__()
         self.forward_net = kind(input_size, size, batch_first=True)
         self.backward_net = kind(input_size, size, batch_first=True)

@@ -10,7 +10,7 @@ from regard.models import MODELS, build
 from regard.nn.layers import Dropout, Linear, OutputLayer, Residual, dropout, multiply_in_bf16
 from regard.nn.padded import Padded, pad
 from regard.nn.positions import PositionalEmbedding, sinusoids
-from regard.nn.recurrent import AttentiveGRUCell, Bidirectional, last_real, reverse_padded
+from regard.nn.recurrent import GRU, LSTM, AttentiveGRUCell, Bidirectional, last_real, reverse_padded
 
 
 def test_sinusoids_are_the_papers() -> None:
@@ -167,9 +167,39 @@ def test_a_linear_map_in_bf16_is_close_while_training_and_exact_otherwise(bias: 
 
 
 @pytest.mark.parametrize("arch", MODELS)
-def test_bf16_products_are_asked_of_every_linear_map_of_a_model(arch: str) -> None:
+def test_bf16_products_are_asked_of_every_part_of_a_model_that_multiplies(arch: str) -> None:
     model = build(arch, {"vocab_size": 30, **SIZES[arch]})
     multiply_in_bf16(model)
-    found = [module for module in model.modules() if isinstance(module, torch.nn.Linear | OutputLayer)]
+    found = [
+        module for module in model.modules() if isinstance(module, torch.nn.Linear | torch.nn.RNNBase | OutputLayer)
+    ]
     assert len(found) > 2
     assert all(module.bf16_products for module in found)
+
+
+@pytest.mark.parametrize("given_state", [True, False], ids=["state", "no state"])
+@pytest.mark.parametrize("kind", [GRU, LSTM])
+def test_a_recurrent_network_in_bf16_is_close_while_training_and_exact_otherwise(
+    kind: type[GRU] | type[LSTM], given_state: bool
+) -> None:
+    torch.manual_seed(0)
+    net = kind(12, 20, num_layers=2, batch_first=True)
+    inputs = torch.randn(3, 7, 12, requires_grad=True)
+    first = torch.randn(2, 3, 20)
+    state = None if not given_state else first if kind is GRU else (first, first.sin())
+    results = []
+    for in_bf16 in (True, False):
+        net.bf16_products = in_bf16
+        net.zero_grad()
+        inputs.grad = None
+        outputs, last = net(inputs, state)
+        last = last if kind is GRU else torch.stack(last)
+        assert outputs.dtype == last.dtype == torch.float32
+        ((outputs.sin() * torch.arange(20)).sum() + last.sum()).backward()
+        results.append([outputs, last, inputs.grad, *(parameter.grad for parameter in net.parameters())])
+    for found, expected in zip(*results, strict=True):
+        assert not torch.equal(found, expected), "bf16 was asked for"
+        assert (found - expected).norm() < 0.02 * expected.norm()
+    net.bf16_products = True
+    net.eval()
+    assert torch.equal(net(inputs, state)[0], results[1][0]), "outside training nothing is rounded"
