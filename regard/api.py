@@ -1,14 +1,13 @@
 """The Python face: `regard.load(folder)` and what it can do. Torch is imported when an engine needs it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-import numpy as np
-
 from regard.decoding.options import SearchOptions
 from regard.errors import MissingDependencyError, ModelError
+from regard.look.weights import Look
+from regard.look.words import line
 from regard.translation import Translation, translate
 
 if TYPE_CHECKING:
@@ -30,23 +29,15 @@ def load(folder: str | Path) -> "Model":
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", "train", "Running this model") from error
-    return Model(TorchEngine.from_folder(Path(folder)))
-
-
-@dataclass(frozen=True)
-class Attention:
-    """Attention weights of one sentence pair, with the pieces of text they belong to."""
-
-    weights: np.ndarray  # (layers, heads, target pieces, source pieces); row t predicts target piece t
-    source: tuple[str, ...]  # the last one is the end of the sentence
-    target: tuple[str, ...]
+    return Model(TorchEngine.from_folder(Path(folder)), Path(folder).name)
 
 
 class Model:
     """A trained translator."""
 
-    def __init__(self, engine: "TorchEngine"):
+    def __init__(self, engine: "TorchEngine", name: str = ""):
         self.engine = engine
+        self.name = name  # for people: the folder's
 
     @overload
     def translate(self, text: str, options: SearchOptions = ...) -> Translation: ...
@@ -60,19 +51,19 @@ class Model:
             return translate(self.engine, [text], options)[0]
         return translate(self.engine, list(text), options)
 
-    def attention(self, source: str, target: str | None = None) -> Attention:
-        """Encoder-decoder attention for a sentence and its translation, yours or the model's own.
+    def look(self, source: str, target: str | None = None) -> Look:
+        """What the model attends to while it reads a sentence and writes its translation, yours or its own.
 
-        The weights come from one forced plain pass over the finished translation; translating is not touched.
-
-        White space around both is left out, as in translating.
+        The weights come from one forced plain pass over the finished translation: translating is not touched, and its
+        text and scores are always those of the normal path. White space around both is left out, as in translating.
 
         Raises:
-            ModelError: the model has no attention to its source, or cannot take the sentence whole.
+            ModelError: the model has no attention, or cannot take the sentence whole.
         """
         tokens, limit = self.engine.tokens, self.engine.max_length
-        source_ids = tokens.encode_source(source.strip())
-        if not source.strip() or len(source_ids) > limit:
+        source = source.strip()
+        source_ids = tokens.encode_source(source)
+        if not source or len(source_ids) > limit:
             raise ModelError(
                 "attention needs one sentence that the model takes whole; "
                 f"this text has {len(source_ids) - 1:,} tokens, from 1 to {limit - 1:,} were expected."
@@ -86,8 +77,22 @@ class Model:
                     f"attention needs a translation that the model takes whole; this one has {len(target_ids):,} "
                     f"tokens, at most {limit - 1:,} were expected."
                 )
-        weights = self.engine.attention([source_ids], [target_ids])
+        weights = self.engine.attention([source_ids], [target_ids])[0]
         if not weights:
-            raise ModelError(f"a model of type {type(self.engine.model).__name__} has no attention to its source.")
-        pieces = tokens.target_pieces([*target_ids, tokens.eos_id])
-        return Attention(weights[0], tuple(tokens.source_pieces(source_ids)), tuple(pieces))
+            raise ModelError(
+                f"a model of type {type(self.engine.model).__name__} has no attention to its source: what it knows of "
+                "the sentence went through one state."
+            )
+        target_pieces = tokens.target_pieces(target_ids)
+        target, spans = tokens.lay_out_target(target_ids)
+        start, end = tokens.target_pieces([tokens.bos_id, tokens.eos_id])
+        return Look(
+            source_text=source,
+            target_text=target,
+            source=line(source, tokens.source_pieces(source_ids)[:-1], tokens.source_spans(source)[:-1], after=end),
+            target=line(target, target_pieces, spans, after=end),
+            read=line(target, target_pieces, spans, before=start),
+            weights=weights,
+            log_probs=tuple(self.engine.score([source_ids], [target_ids])[0]),
+            model=self.name,
+        )

@@ -6,13 +6,16 @@ import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import regard
-from regard.errors import ConfigError, MissingDependencyError, RegardError, Stopped, StorageError
+from regard.errors import ConfigError, InputError, MissingDependencyError, RegardError, Stopped, StorageError
 from regard.streams import file_chunks, pair_up, stdin_chunks, writer
+
+if TYPE_CHECKING:
+    from regard.look.weights import Look, Matrix
 
 app = typer.Typer(
     add_completion=True,
@@ -265,6 +268,70 @@ def evaluate(
 
 
 @app.command()
+def look(
+    model: Annotated[Path, typer.Argument(help="Model folder or run folder.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence; none: a line of standard input.")] = "",
+    target: Annotated[str, typer.Option(help="Its translation; none: the model's own.")] = "",
+    kind: Annotated[str, typer.Option(help="cross (to the source), encoder or decoder.")] = "cross",
+    layer: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
+    head: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
+    pieces: Annotated[bool, typer.Option("--pieces", help="Sub-word pieces, not words.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf; none: in the terminal.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the model attends to while it translates a sentence.
+
+    Example: regard look runs/mine "The cat sleeps because it is tired." --out cat.png
+    """
+    import shutil
+
+    import regard.api
+    from regard.look import style
+    from regard.look.matrix import draw_matrix
+    from regard.look.terminal import matrix_lines
+
+    if out is not None:
+        style.check(out)  # a mistake shows before the long work
+    if layer == 0 or head == 0:
+        raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
+    found = regard.api.load(model).look(text or _one_line_of_stdin(), target or None)
+    matrix = found.matrix(kind, _from_zero(layer), _from_zero(head), pieces=pieces)
+    if out is not None:
+        draw_matrix(
+            matrix.weights,
+            matrix.columns,
+            matrix.rows,
+            out,
+            special_source=matrix.special_columns,
+            special_target=matrix.special_rows,
+            title=f"{found.model}: {matrix.title}" if found.model else matrix.title,
+            note=matrix.note,
+        )
+        _say(f"picture: {out}")
+    if as_json:
+        typer.echo(json.dumps(_look_json(found, matrix), ensure_ascii=False))
+    elif out is None:
+        typer.echo(f"{found.source_text}\n{found.target_text}\n")
+        colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        width = shutil.get_terminal_size().columns if colours else 10_000
+        typer.echo("\n".join(matrix_lines(matrix, width=width, colours=colours)))
+
+
+def _from_zero(number: int | None) -> int | None:
+    """Layers and heads count from 1 for people, from 0 in Python; negative ones from the end for both."""
+    return number - 1 if number is not None and number > 0 else number
+
+
+def _one_line_of_stdin() -> str:
+    lines = [line for chunk in stdin_chunks() for line in chunk if line.strip()]
+    if len(lines) != 1:
+        raise InputError(f"one sentence is looked at; standard input has {len(lines)} lines. Give the text as TEXT.")
+    return lines[0]
+
+
+@app.command()
 def compare(
     data: DataArgument,
     arch: Annotated[list[str], typer.Option(help="An architecture; repeat it for several.")],
@@ -386,6 +453,18 @@ def _edges(lengths: str) -> tuple[int, ...]:
     if any(low >= high for low, high in zip((0, *edges), edges, strict=False)):
         raise ConfigError(f"--lengths {lengths}: the numbers must ascend from 1 or more, such as 10,20,30.")
     return edges
+
+
+def _look_json(found: "Look", matrix: "Matrix") -> dict[str, Any]:
+    return {
+        "source": found.source_text,
+        "target": found.target_text,
+        "attention": matrix.title,
+        "rows": list(matrix.rows),
+        "columns": list(matrix.columns),
+        "weights": [[round(float(weight), 6) for weight in row] for row in matrix.weights],
+        "log_probs": list(found.log_probs),
+    }
 
 
 def _result_json(result: Any) -> str:

@@ -95,14 +95,15 @@ def _word_weights(model: Model, pairs: Sequence[WorldPair]) -> list[np.ndarray]:
     sources = [tokens.encode_source(pair.source) for pair in pairs]
     targets = [tokens.encode_target(pair.target) for pair in pairs]
     found = model.engine.attention(sources, targets)
-    if not found:
+    if not all("cross" in weights for weights in found):
         raise ModelError("this model has no attention to its source: there is nothing to align with.")
     results = []
     for pair, weights in zip(pairs, found, strict=True):
         source_groups = piece_groups(tokens.source_spans(pair.source), word_spans(pair.source, pair.source_tokens))
         target_groups = piece_groups(tokens.target_spans(pair.target), word_spans(pair.target, pair.target_tokens))
         merged = [
-            [alignment.words_from_pieces(head, source_groups, target_groups) for head in layer] for layer in weights
+            [alignment.words_from_pieces(head, source_groups, target_groups) for head in layer]
+            for layer in weights["cross"]
         ]
         results.append(np.array(merged))
     return results

@@ -1,10 +1,13 @@
-"""What many tests share: tiny models with random weights everywhere, and one thread."""
+"""What many tests share: tiny models with random weights everywhere, one thread, and a command line."""
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Command, call
 
 try:
     import torch
@@ -51,3 +54,13 @@ def word_tokens() -> Any:
 
     lines = ["the cat sees the dog", "a dog sees a cat", "the bird sings", "no cat sings to the bird 12 345 67 890"]
     return Tokens.train(lines * 3, lines[::-1] * 3, 340)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs a command line in this process."""
+    pipe_handler = signal.getsignal(signal.SIGPIPE)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+    yield partial(call, monkeypatch, capsys)
+    signal.signal(signal.SIGPIPE, pipe_handler)

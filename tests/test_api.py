@@ -75,43 +75,56 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
         regard.load(tmp_path)
 
 
-def test_attention_belongs_to_the_translation_and_changes_nothing(model: regard.Model) -> None:
+def test_looking_belongs_to_the_translation_and_changes_nothing(model: regard.Model) -> None:
     before = model.translate(SOURCES[0])
-    found = model.attention(SOURCES[0])
+    found = model.look(SOURCES[0])
     assert model.translate(SOURCES[0]) == before
-    assert found.weights.shape == (2, 2, len(found.target), len(found.source))
-    np.testing.assert_allclose(found.weights.sum(axis=-1), 1, atol=1e-5)
-    assert found.source[-1] == found.target[-1] == "</s>"
-    assert "".join(found.source[:-1]).replace("▁", " ").strip() == SOURCES[0]
-    assert len(found.target) == len(before.pieces[0]) + 1
+    assert found.target_text == before.text.strip()
+    assert set(found.weights) == {"cross", "encoder", "decoder"}
+    for kind, weights in found.weights.items():
+        rows, columns = found.sides(kind)
+        assert weights.shape == (2, 2, len(rows.pieces), len(columns.pieces))
+        np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-5)
+    assert found.source.words == (*SOURCES[0].split(), "</s>")
+    assert found.read.words[0] == "<s>"
+    assert found.target.words[-1] == "</s>"
+    assert found.model == "model"
+    assert len(found.target.pieces) == len(before.pieces[0]) + 1 == len(found.log_probs)
+    hypothesis = model.engine.search([model.engine.tokens.encode_source(SOURCES[0])], SearchOptions())[0][0]
+    np.testing.assert_allclose(found.log_probs[: len(hypothesis.log_probs)], hypothesis.log_probs, atol=1e-5)
 
 
-def test_attention_to_a_given_translation(model: regard.Model) -> None:
-    found = model.attention(SOURCES[0], TARGETS[0])
-    assert "".join(found.target[:-1]).replace("▁", " ").strip() == TARGETS[0]
-    again = model.attention(f"  {SOURCES[0]}\t", f" {TARGETS[0]} ")
+def test_looking_at_a_given_translation(model: regard.Model) -> None:
+    found = model.look(SOURCES[0], TARGETS[0])
+    assert found.target_text == TARGETS[0]
+    assert found.target.words == (*TARGETS[0].split(), "</s>")
+    again = model.look(f"  {SOURCES[0]}\t", f" {TARGETS[0]} ")
     assert again.source == found.source, "white space around is left out, as in translating"
-    np.testing.assert_array_equal(again.weights, found.weights)
-
-
-def test_space_around_a_sentence_changes_no_weight(model: regard.Model) -> None:
-    np.testing.assert_array_equal(model.attention(f" {SOURCES[0]} ").weights, model.attention(SOURCES[0]).weights)
+    np.testing.assert_array_equal(again.attention(), found.attention())
 
 
 @pytest.mark.parametrize("source", ["", "  ", "the cat sees the dog " * 20])
 @pytest.mark.parametrize("target", [None, "o gato"])
-def test_attention_needs_one_whole_sentence(model: regard.Model, source: str, target: str | None) -> None:
+def test_looking_needs_one_whole_sentence(model: regard.Model, source: str, target: str | None) -> None:
     with pytest.raises(ModelError, match="attention needs one sentence that the model takes whole; this text has"):
-        model.attention(source, target)
+        model.look(source, target)
 
 
-def test_attention_needs_a_translation_that_fits(model: regard.Model) -> None:
+def test_looking_needs_a_translation_that_fits(model: regard.Model) -> None:
     with pytest.raises(ModelError, match=r"takes whole; this one has \d+ tokens, at most 47 were expected"):
-        model.attention(SOURCES[0], "o gato vê o cão " * 20)
+        model.look(SOURCES[0], "o gato vê o cão " * 20)
     longest = next(text for n in range(60, 0, -1) if len(model.engine.tokens.encode_target(text := "x" * n)) == 47)
-    assert len(model.attention(SOURCES[0], longest).target) == 48
+    assert len(model.look(SOURCES[0], longest).target.pieces) == 48
+
+
+@pytest.mark.parametrize("arch", ["rnnsearch", "gnmt"])
+def test_recurrent_models_have_one_head(tmp_path: Path, arch: str) -> None:
+    found = regard.load(make_folder(tmp_path / arch, arch)).look(SOURCES[0], TARGETS[0])
+    assert set(found.weights) == {"cross"}
+    assert found.weights["cross"].shape[:2] == (1, 1)
+    np.testing.assert_allclose(found.attention().sum(axis=-1), 1, atol=1e-5)
 
 
 def test_the_rnn_has_no_attention(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="a model of type RNN has no attention to its source"):
-        regard.load(make_folder(tmp_path / "rnn", "rnn")).attention(SOURCES[0])
+    with pytest.raises(ModelError, match="a model of type RNN has no attention to its source: what it knows"):
+        regard.load(make_folder(tmp_path / "rnn", "rnn")).look(SOURCES[0])

@@ -4,14 +4,11 @@ import json
 import os
 import re
 import select
-import signal
 import subprocess
 import sys
 import threading
 import tomllib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from io import BytesIO, TextIOWrapper
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +17,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from command_line import Command, Outcome
 from tiny_model import SOURCES, TARGETS, make_folder
 
 import regard
@@ -30,44 +28,7 @@ SIZES = [
     *("--set", "model.feed_forward_size=16", "--set", "model.max_length=32", "--set", "tokens.vocab_size=320"),
     *("--set", "training.batch_tokens=200", "--set", "training.threads=1"),
 ]
-COMMANDS = ("audit", "train", "translate", "evaluate", "compare", "demo", "import")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.split("\n")[:-1]
-
-
-Command = Callable[..., Outcome]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Runs a command line in this process."""
-    pipe_handler = signal.getsignal(signal.SIGPIPE)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def call(*arguments: object, stdin: str | bytes = b"") -> Outcome:
-        content = stdin.encode() if isinstance(stdin, str) else stdin
-        monkeypatch.setattr(sys, "argv", ["regard", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(content), encoding="ascii"))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capsys.readouterr()
-        return Outcome(int(stopped.value.code or 0), captured.out, captured.err)
-
-    yield call
-    signal.signal(signal.SIGPIPE, pipe_handler)
+COMMANDS = ("audit", "train", "translate", "evaluate", "look", "compare", "demo", "import")
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def fake_model(pairs: Sequence[WorldPair], planted_layer: int, layers: int = 3, 
     """A model whose planted layer looks where gold says, from the first to the last piece; the others look at eos."""
     tokens = WordTokens(pairs)
 
-    def attention(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[np.ndarray]:
+    def attention(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[dict[str, np.ndarray]]:
         found = []
         for pair, source, target in zip(pairs, sources, targets, strict=True):
             weights = np.zeros((layers, heads, len(target) + 1, len(source)), dtype=np.float32)
@@ -64,7 +64,7 @@ def fake_model(pairs: Sequence[WorldPair], planted_layer: int, layers: int = 3, 
                 for row in target_groups[target_word]:
                     for column in source_groups[source_word]:
                         weights[planted_layer, :, row, column] = 1
-            found.append(weights)
+            found.append({"cross": weights})
         return found
 
     return SimpleNamespace(engine=SimpleNamespace(tokens=tokens, attention=attention))

@@ -5,8 +5,10 @@ Marian: without it a first word differs from the same word later. Text such as "
 control ids.
 """
 
+import codecs
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -98,6 +100,11 @@ class Tokens:
         """Where in the text each id of `encode_target` stands."""
         return self._spans(self._target, text)
 
+    def lay_out_target(self, ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+        """The text of any target ids, a model's own too, and where in it each stands; control ids stand nowhere."""
+        control = {self.pad_id, self.unk_id, self.bos_id, self.eos_id}
+        return _lay_out([b"" if number in control else _bytes_of(self._piece(self._target, number)) for number in ids])
+
     def merges(self) -> tuple[Merges, Merges]:
         """What byte-pair encoding does with sources and with targets, to cut words in other ways (BPE-dropout).
 
@@ -171,16 +178,7 @@ class Tokens:
     @staticmethod
     def _spans(processor: sentencepiece.SentencePieceProcessor, text: str) -> list[tuple[int, int]]:
         """Nothing is normalised, so the pieces laid end to end are the text with the dummy prefix before it."""
-        characters = [number for number, character in enumerate(" " + text) for _ in character.encode()]  # by byte
-        spans, first = [], 0
-        for number in processor.encode(text):
-            size = 1 if processor.is_byte(number) else len(processor.id_to_piece(number).replace("▁", " ").encode())
-            end = first + size
-            spans.append(
-                (max(characters[first] - 1, 0), characters[end - 1])
-            )  # -1 for the prefix; the end is exclusive
-            first = end
-        return spans
+        return _lay_out([_bytes_of(processor.id_to_piece(number)) for number in processor.encode(text)])[1]
 
     def _piece(self, processor: sentencepiece.SentencePieceProcessor, number: int) -> str:
         if self._vocabulary is not None:
@@ -192,6 +190,38 @@ def _processor(model: bytes) -> sentencepiece.SentencePieceProcessor:
     processor = sentencepiece.SentencePieceProcessor()
     processor.load_from_serialized_proto(model)
     return processor
+
+
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
+
+
+def _bytes_of(piece: str) -> bytes:
+    """What a piece writes: a space for its ▁; one byte for a byte piece."""
+    byte = _BYTE.fullmatch(piece)
+    return bytes([int(byte[1], 16)]) if byte else piece.replace("▁", " ").encode()
+
+
+def _lay_out(parts: Sequence[bytes]) -> tuple[str, list[tuple[int, int]]]:
+    """The parts laid end to end as text, without the dummy prefix, and where each stands: characters (first, end).
+
+    Bytes that are no UTF-8 become replacement characters. The bytes of one character all have its span.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    characters, text = [], ""  # by byte, the character it belongs to
+    for part in parts:
+        for byte in part:
+            characters.append(len(text))
+            text += decoder.decode(bytes([byte]))
+    text += decoder.decode(b"", final=True)
+    prefix = 1 if text.startswith(" ") else 0
+    spans, first = [], 0
+    for part in parts:
+        end = first + len(part)
+        start = characters[first] if first < len(characters) else len(text)
+        last = characters[end - 1] + 1 if part else start
+        spans.append((max(start - prefix, 0), max(last - prefix, 0)))
+        first = end
+    return text[prefix:], spans
 
 
 def _train(lines: Sequence[str], vocab_size: int) -> bytes:

@@ -15,6 +15,9 @@ from regard.nn.padded import Padded, pad
 _LENGTH_STEP = 8  # padded source lengths are multiples of this
 
 
+Weights = dict[str, np.ndarray]
+
+
 class TorchEngine:
     """Runs a model in evaluation mode. Batches hold sentences of one padded length, results come in input order."""
 
@@ -95,32 +98,29 @@ class TorchEngine:
         return results
 
     @torch.inference_mode()
-    def attention(
-        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], kind: str = "cross"
-    ) -> list[np.ndarray]:
-        """Weights of one forced plain pass over given targets.
+    def attention(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[Weights]:
+        """Weights of one forced plain pass over given targets: every layer and head, before dropout.
 
         Args:
             sources: with eos.
             targets: without bos and eos.
-            kind: "cross", "encoder" or "decoder"; a model that lacks it gives no arrays.
 
         Returns:
-            For each pair (layers, H, T + 1, S): row t is the distribution used to predict target token t, the last row
-            predicts eos. Empty if the model has no such attention.
+            For each pair, by kind, the arrays (layers, H, rows, columns); the only kinds are those the model has.
+            Row t of "cross" (T + 1, S) and of "decoder" (T + 1, T + 1) is the distribution used to predict target token
+            t, the last row predicts eos; "encoder" is (S, S).
         """
         self.model.eval()
-        results: list[np.ndarray] = [np.empty(0)] * len(sources)
+        results: list[Weights] = [{} for _ in sources]
         for rows in self._batches([len(ids) for ids in sources], 1):
             source, target = self._forced_batch([sources[row] for row in rows], [targets[row] for row in rows])
             weights = self.model.forced(source, target, return_weights=True).weights
-            if kind not in weights:
-                return []
             for number, row in enumerate(rows):
-                lengths = {"source": len(sources[row]), "target": len(targets[row]) + 1}
-                queries = lengths["source" if kind == "encoder" else "target"]
-                keys = lengths["target" if kind == "decoder" else "source"]
-                results[row] = weights[kind][number, :, :, :queries, :keys].numpy()
+                num_sources, num_targets = len(sources[row]), len(targets[row]) + 1
+                for kind, values in weights.items():
+                    queries = num_sources if kind == "encoder" else num_targets
+                    keys = num_targets if kind == "decoder" else num_sources
+                    results[row][kind] = values[number, :, :, :queries, :keys].numpy()
         return results
 
     def _forced_batch(

@@ -15,7 +15,15 @@ _LONGEST_TOKEN = 24  # characters shown
 
 
 def draw_matrix(
-    weights: np.ndarray, source: Sequence[str], target: Sequence[str], path: Path, *, title: str = "", note: str = ""
+    weights: np.ndarray,
+    source: Sequence[str],
+    target: Sequence[str],
+    path: Path,
+    *,
+    special_source: Sequence[bool] = (),
+    special_target: Sequence[bool] = (),
+    title: str = "",
+    note: str = "",
 ) -> None:
     """Draw one head's weights into a PNG, SVG or PDF file.
 
@@ -23,6 +31,7 @@ def draw_matrix(
         weights: (target, source); each row sums to 1.
         source: what each column is, in reading order.
         target: what each row is; row t was used to predict it.
+        special_source, special_target: which of them are special tokens, to be written in grey; empty: none.
         title: what model, layer and head this is.
         note: how it was made, in small print below.
 
@@ -48,6 +57,10 @@ def draw_matrix(
         axes.set_yticks(range(len(rows)), rows)
         axes.xaxis.tick_top()
         axes.tick_params(length=0, labelcolor=style.INK, labelsize=_FONT_SIZE * scale)
+        for labels, special in ((axes.get_xticklabels(), special_source), (axes.get_yticklabels(), special_target)):
+            for label, is_special in zip(labels, special, strict=False):
+                if is_special:
+                    label.set_color(style.QUIET)
         axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
         axes.grid(which="minor", color=style.GRID, linewidth=0.6 * scale)

@@ -131,10 +131,12 @@ def test_attention_is_given_for_each_pair_in_its_own_size(word_tokens, tiny) -> 
     engine = TorchEngine(tiny("transformer", vocab_size=word_tokens.vocab_size), word_tokens)
     sources = [word_tokens.encode_source(text) for text in ("the cat sees the dog", "a")]
     targets = [word_tokens.encode_target(text) for text in ("sings", "a dog sees")]
-    for kind in ("cross", "encoder", "decoder"):
-        for weights, source, target in zip(engine.attention(sources, targets, kind), sources, targets, strict=True):
+    for found, source, target in zip(engine.attention(sources, targets), sources, targets, strict=True):
+        assert set(found) == {"cross", "encoder", "decoder"}
+        for kind, weights in found.items():
             queries = len(source) if kind == "encoder" else len(target) + 1
             keys = len(target) + 1 if kind == "decoder" else len(source)
             assert weights.shape == (2, 4, queries, keys)
             torch.testing.assert_close(torch.from_numpy(weights).sum(-1), torch.ones(2, 4, queries).double())
-    assert TorchEngine(tiny("rnn", vocab_size=word_tokens.vocab_size), word_tokens).attention(sources, targets) == []
+    rnn = TorchEngine(tiny("rnn", vocab_size=word_tokens.vocab_size), word_tokens)
+    assert rnn.attention(sources, targets) == [{}, {}]

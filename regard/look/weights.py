@@ -1,0 +1,124 @@
+"""The attention weights of one sentence pair as plain arrays, by kind, layer and head, between pieces or words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from regard.errors import InputError
+from regard.evaluation.alignment import words_from_pieces
+from regard.look.words import Line
+
+Kind = Literal["cross", "encoder", "decoder"]
+KINDS: dict[str, str] = {
+    "cross": "encoder-decoder attention",
+    "encoder": "encoder self-attention",
+    "decoder": "decoder self-attention",
+}
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Weights with the names of their rows and columns; each row is a distribution over the columns."""
+
+    weights: np.ndarray  # (rows, columns)
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    special_rows: tuple[bool, ...]  # the end of the sentence and the like
+    special_columns: tuple[bool, ...]
+    title: str  # which attention, layer and head
+    note: str  # how it was made
+
+
+@dataclass(frozen=True)
+class Look:
+    """Everything a forced pass over a sentence and its translation shows.
+
+    Row t of "cross" and "decoder" is the distribution used to predict target token t, the last one its end; a row of
+    "encoder" is that of a source token. The columns of "decoder" are the tokens read so far: the start, then the
+    target.
+    """
+
+    source_text: str
+    target_text: str
+    source: Line  # the end of the sentence last
+    target: Line  # what was predicted, the end last
+    read: Line  # what the decoder read, the start first
+    weights: Mapping[str, np.ndarray]  # by kind: (layers, heads, rows, columns), between pieces, before dropout
+    log_probs: tuple[float, ...]  # of each target piece and the end, in nats
+    model: str = ""  # its name, for people
+
+    def sides(self, kind: str) -> tuple[Line, Line]:
+        """What the rows and the columns of a kind of attention are.
+
+        Raises:
+            InputError: the model has no such attention.
+        """
+        if kind not in self.weights:
+            has = ", ".join(name for name in KINDS if name in self.weights) or "none"
+            raise InputError(f"this model has no attention of kind {kind!r}; it has: {has}.")
+        return {
+            "cross": (self.target, self.source),
+            "encoder": (self.source, self.source),
+            "decoder": (self.target, self.read),
+        }[kind]
+
+    def attention(self, kind: str = "cross", layer: int | None = None, head: int | None = None) -> np.ndarray:
+        """Weights between words, (rows, columns): a word is attended to with the sum over its pieces, and attends with
+        the mean over its own.
+
+        Args:
+            layer, head: counted from 0, or from the end if negative; None: the mean over all.
+
+        Raises:
+            InputError: there is no such kind, layer or head.
+        """
+        rows, columns = self.sides(kind)
+        return words_from_pieces(self.piece_attention(kind, layer, head), columns.groups, rows.groups)
+
+    def piece_attention(self, kind: str = "cross", layer: int | None = None, head: int | None = None) -> np.ndarray:
+        """Weights between pieces, (rows, columns), as the model has them; see `attention`."""
+        self.sides(kind)
+        weights = self.weights[kind]  # (layers, heads, rows, columns)
+        weights = _choose(weights, layer, "layer", kind)
+        return _choose(weights, head, "head", kind)
+
+    def matrix(
+        self, kind: str = "cross", layer: int | None = None, head: int | None = None, *, pieces: bool = False
+    ) -> Matrix:
+        """A layer's or head's weights with everything that a picture says of them."""
+        rows, columns = self.sides(kind)
+        weights = (self.piece_attention if pieces else self.attention)(kind, layer, head)
+        num_layers, num_heads = self.weights[kind].shape[:2]
+        where = [
+            "mean of layers" if layer is None else f"layer {layer % num_layers + 1} of {num_layers}",
+            "mean of heads" if head is None else f"head {head % num_heads + 1} of {num_heads}",
+        ]
+        note = {
+            "cross": "A row is the distribution over source words used to predict its word.",
+            "encoder": "A row is how much its source word takes from each source word.",
+            "decoder": "A row is the distribution over the words before it used to predict its word.",
+        }[kind]
+        merged = "Pieces merged to words: the sum over those attended to, the mean over those attending."
+        unit = "Sub-word pieces, as the model reads them." if pieces else merged
+        return Matrix(
+            weights=weights,
+            rows=rows.pieces if pieces else rows.words,
+            columns=columns.pieces if pieces else columns.words,
+            special_rows=rows.special_pieces if pieces else rows.special,
+            special_columns=columns.special_pieces if pieces else columns.special,
+            title=", ".join([KINDS[kind], *(where if num_layers * num_heads > 1 else [])]),
+            note=f"{note} {unit}",
+        )
+
+
+def _choose(weights: np.ndarray, number: int | None, what: str, kind: str) -> np.ndarray:
+    """One of the first axis, or the mean over it."""
+    if number is None:
+        return weights.mean(axis=0)
+    if not -len(weights) <= number < len(weights):
+        raise InputError(
+            f"{KINDS[kind]} has {len(weights)} {what}s; there is no {what} {number + 1 if number >= 0 else number}."
+        )
+    return weights[number]

@@ -1,0 +1,84 @@
+"""Pieces to words: which pieces of a line belong together when a person reads it."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+Span = tuple[int, int]  # characters (first, end)
+
+_WORD = re.compile(r"\w+(?:['’‑-]\w+)*")  # don't and mother-in-law are one word
+# Scripts written without spaces: there a piece is nearer to a word than what stands between two spaces.
+_UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One side of a sentence pair, in pieces and in words.
+
+    Special tokens (the end of the sentence, say) are words of their own: nothing is left out.
+    """
+
+    pieces: tuple[str, ...]
+    words: tuple[str, ...]
+    groups: tuple[tuple[int, ...], ...]  # the pieces of each word; every piece belongs to exactly one
+    special: tuple[bool, ...]  # of each word
+
+    @property
+    def special_pieces(self) -> tuple[bool, ...]:
+        """Of each piece, whether it is a special token."""
+        found = [False] * len(self.pieces)
+        for group, special in zip(self.groups, self.special, strict=True):
+            for piece in group:
+                found[piece] = special
+        return tuple(found)
+
+
+def line(text: str, pieces: Sequence[str], spans: Sequence[Span], before: str = "", after: str = "") -> Line:
+    """Group the pieces of a text into its words.
+
+    Args:
+        pieces: without special tokens.
+        spans: where each piece stands in the text.
+        before, after: special tokens around it; empty: none.
+    """
+    groups = word_groups(text, spans)
+    words = [" ".join(text[spans[group[0]][0] : spans[group[-1]][1]].split()) or "␣" for group in groups]
+    first, last = ([before] if before else []), ([after] if after else [])
+    end = len(first) + len(pieces)
+    return Line(
+        pieces=(*first, *pieces, *last),
+        words=(*first, *words, *last),
+        groups=(
+            *([(0,)] if before else []),
+            *(tuple(piece + len(first) for piece in group) for group in groups),
+            *([(end,)] if after else []),
+        ),
+        special=(*(True for _ in first), *(False for _ in words), *(True for _ in last)),
+    )
+
+
+def word_groups(text: str, spans: Sequence[Span]) -> list[tuple[int, ...]]:
+    """For each word the pieces that make it. A piece that reaches over two words joins them; none is left out."""
+    inside = {place for match in _WORD.finditer(text) for place in range(match.start() + 1, match.end())}
+    groups: list[tuple[int, ...]] = []
+    current: list[int] = []
+    for number, (_, end) in enumerate(spans):
+        current.append(number)
+        is_last = number + 1 == len(spans)
+        # The bytes of one character have one span: no word ends between them.
+        if is_last or (spans[number + 1][0] >= end and _may_end(text, end, inside)):
+            groups.append(tuple(current))
+            current = []
+    return groups
+
+
+def _may_end(text: str, place: int, inside: set[int]) -> bool:
+    """Whether a word may end before this character. Spaces belong to the word after them, as in the pieces."""
+    if place == 0 or text[place - 1].isspace():
+        return False
+    return place not in inside or _is_unspaced(text[place - 1])
+
+
+def _is_unspaced(character: str) -> bool:
+    return unicodedata.name(character, "").startswith(_UNSPACED)

@@ -1,0 +1,110 @@
+"""One sentence pair's weights: kinds, layers, heads, words; and their text form."""
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+
+from regard.errors import InputError
+from regard.look.terminal import matrix_lines
+from regard.look.weights import Look
+from regard.look.words import Line
+
+SOURCE = Line(("▁the", "▁ca", "ts", "</s>"), ("the", "cats", "</s>"), ((0,), (1, 2), (3,)), (False, False, True))
+TARGET = Line(("▁os", "▁ga", "tos", "</s>"), ("os", "gatos", "</s>"), ((0,), (1, 2), (3,)), (False, False, True))
+READ = Line(("<s>", "▁os", "▁ga", "tos"), ("<s>", "os", "gatos"), ((0,), (1,), (2, 3)), (True, False, False))
+
+
+def weights(layers: int, heads: int, rows: int, columns: int) -> np.ndarray:
+    values = np.random.default_rng(0).random((layers, heads, rows, columns))
+    return (values / values.sum(-1, keepdims=True)).astype(np.float32)
+
+
+LOOK = Look(
+    source_text="the cats",
+    target_text="os gatos",
+    source=SOURCE,
+    target=TARGET,
+    read=READ,
+    weights={"cross": weights(3, 2, 4, 4), "encoder": weights(3, 2, 4, 4), "decoder": weights(3, 2, 4, 4)},
+    log_probs=(-0.1, -0.2, -0.3, -0.4),
+    model="mine",
+)
+
+
+def test_words_are_sums_over_columns_and_means_over_rows() -> None:
+    pieces = LOOK.weights["cross"][1, 0]
+    found = LOOK.attention("cross", layer=1, head=0)
+    assert found.shape == (3, 3)
+    assert found[1, 1] == pytest.approx((pieces[1, 1] + pieces[1, 2] + pieces[2, 1] + pieces[2, 2]) / 2)
+    assert found[0, 1] == pytest.approx(pieces[0, 1] + pieces[0, 2])
+    np.testing.assert_array_equal(LOOK.piece_attention("cross", 1, 0), pieces)
+
+
+@pytest.mark.parametrize("kind", ["cross", "encoder", "decoder"])
+@pytest.mark.parametrize("pieces", [True, False])
+def test_rows_are_distributions_and_names_fit(kind: str, pieces: bool) -> None:
+    for layer, head in ((None, None), (0, None), (-1, 1), (None, 0)):
+        matrix = LOOK.matrix(kind, layer, head, pieces=pieces)
+        np.testing.assert_allclose(matrix.weights.sum(-1), 1, atol=1e-6)
+        assert matrix.weights.shape == (len(matrix.rows), len(matrix.columns))
+        assert len(matrix.special_rows) == len(matrix.rows)
+        assert len(matrix.special_columns) == len(matrix.columns)
+
+
+def test_what_rows_and_columns_are() -> None:
+    assert LOOK.matrix("cross").rows == LOOK.matrix("decoder").rows == ("os", "gatos", "</s>")
+    assert LOOK.matrix("cross").columns == LOOK.matrix("encoder").rows == ("the", "cats", "</s>")
+    assert LOOK.matrix("decoder").columns == ("<s>", "os", "gatos")
+    assert LOOK.matrix("decoder", pieces=True).columns == READ.pieces
+
+
+def test_means() -> None:
+    np.testing.assert_allclose(LOOK.piece_attention("encoder"), LOOK.weights["encoder"].mean((0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(LOOK.piece_attention("encoder", 2), LOOK.weights["encoder"][2].mean(0), rtol=1e-6)
+    np.testing.assert_array_equal(LOOK.piece_attention("encoder", -1, -1), LOOK.weights["encoder"][2, 1])
+
+
+def test_titles_say_which() -> None:
+    assert LOOK.matrix("cross", 0, 1).title == "encoder-decoder attention, layer 1 of 3, head 2 of 2"
+    assert LOOK.matrix("encoder", -1).title == "encoder self-attention, layer 3 of 3, mean of heads"
+    single = Look("a", "b", SOURCE, TARGET, READ, {"cross": weights(1, 1, 4, 4)}, ())
+    assert single.matrix().title == "encoder-decoder attention"
+
+
+def test_what_is_not_there_is_refused() -> None:
+    single = Look("a", "b", SOURCE, TARGET, READ, {"cross": weights(1, 1, 4, 4)}, ())
+    with pytest.raises(InputError, match="no attention of kind 'encoder'; it has: cross"):
+        single.attention("encoder")
+    with pytest.raises(InputError, match="has 3 layers; there is no layer 4"):
+        LOOK.attention("cross", 3)
+    with pytest.raises(InputError, match="has 2 heads; there is no head -3"):
+        LOOK.attention("cross", 0, -3)
+
+
+def test_as_text() -> None:
+    matrix = LOOK.matrix("cross", 0, 0)
+    lines = matrix_lines(matrix, colours=False)
+    assert lines[0] == matrix.title
+    assert lines[-1] == matrix.note
+    assert [line.split()[0] for line in lines[-5:-2]] == ["os", "gatos", "‹/s›"]
+    shown = [int(text) for text in lines[-5].split()[1:] if text != "·"]
+    expected = [round(100 * weight) for weight in matrix.weights[0].tolist()]
+    assert shown == [weight for weight in expected if weight >= 5]
+    heading = "\n".join(lines[1:-5])
+    assert all(letter in heading for letter in "thecats‹›")
+
+
+def test_as_text_with_colours_and_little_room() -> None:
+    matrix = LOOK.matrix("cross", 0, 0)
+    lines = matrix_lines(matrix, width=14, colours=True)
+    assert sum(line.startswith("   os ") for line in lines) == 2, "two blocks of two columns and one"
+    assert "\x1b[48;2;" in "".join(lines)
+    assert "".join(lines).count("\x1b[0m") == 9
+
+
+def test_wide_letters_keep_their_columns() -> None:
+    wide = Line(("犬", "犬", "x", "</s>"), ("犬", "犬x", "</s>"), ((0,), (1, 2), (3,)), (False, False, True))
+    look = Look("", "", wide, wide, READ, {"cross": weights(1, 1, 4, 4)}, ())
+    lines = matrix_lines(look.matrix(), colours=False)
+    assert len({cell_len(line) for line in lines[-5:-2]}) == 1
+    assert lines[-5].index("犬") < 4, "a name stands before its cells"
