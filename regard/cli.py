@@ -270,65 +270,88 @@ def evaluate(
 @app.command()
 def look(
     model: Annotated[Path, typer.Argument(help="Model folder or run folder.")],
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="A sentence; none: a line of standard input.")] = "",
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT...", help="A sentence, or several for a page; none: stdin's lines."),
+    ] = None,
     target: Annotated[str, typer.Option(help="Its translation; none: the model's own.")] = "",
     kind: Annotated[str, typer.Option(help="cross (to the source), encoder or decoder.")] = "cross",
     layer: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
     head: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
     pieces: Annotated[bool, typer.Option("--pieces", help="Sub-word pieces, not words.")] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf; none: in the terminal.")
+        Path | None, typer.Option("--out", "-o", help="Page: .html; picture: .png, .svg, .pdf; none: in the terminal.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what the model attends to while it translates a sentence.
 
-    Example: regard look runs/mine "The cat sleeps because it is tired." --out cat.png
+    Example: regard look runs/mine "The cat sleeps because it is tired." --out cat.html
     """
-    import shutil
-
     import regard.api
-    from regard.look import style
-    from regard.look.matrix import draw_matrix
-    from regard.look.terminal import matrix_lines
+    from regard.look import page, style
 
-    if out is not None:
+    is_page = out is not None and out.suffix.lower() in (".html", ".htm")
+    if out is not None and not is_page:
         style.check(out)  # a mistake shows before the long work
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
-    found = regard.api.load(model).look(text or _one_line_of_stdin(), target or None)
-    matrix = found.matrix(kind, _from_zero(layer), _from_zero(head), pieces=pieces)
-    if out is not None:
-        draw_matrix(
-            matrix.weights,
-            matrix.columns,
-            matrix.rows,
-            out,
-            special_source=matrix.special_columns,
-            special_target=matrix.special_rows,
-            title=f"{found.model}: {matrix.title}" if found.model else matrix.title,
-            note=matrix.note,
+    texts = text or [line for chunk in stdin_chunks() for line in chunk if line.strip()]
+    if not texts or (len(texts) > 1 and (not is_page or target)):
+        raise InputError(
+            f"found {len(texts)} sentences. One is looked at, or several in a page (--out look.html) without --target."
         )
-        _say(f"picture: {out}")
+    translator = regard.api.load(model)
+    looks = [translator.look(each, target or None) for each in texts]
+    chosen = {"layer": _from_zero(layer), "head": _from_zero(head)}
+    if out is not None and is_page:
+        carried = page.write_page(looks, out, kind=kind, **chosen)
+        if carried:
+            layers = "; ".join(
+                f"{name} {', '.join(str(each + 1) for each in each_kind)}" for name, each_kind in carried.items()
+            )
+            _say(f"not all layers fit into one page; it carries {layers}. Choose another with --kind and --layer.")
+        _say(f"page: {out}")
+        return
+    matrix = looks[0].matrix(kind, **chosen, pieces=pieces)
+    if out is not None:
+        _draw(matrix, looks[0].model, out)
     if as_json:
-        typer.echo(json.dumps(_look_json(found, matrix), ensure_ascii=False))
+        typer.echo(json.dumps(_look_json(looks[0], matrix), ensure_ascii=False))
     elif out is None:
-        typer.echo(f"{found.source_text}\n{found.target_text}\n")
-        colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        width = shutil.get_terminal_size().columns if colours else 10_000
-        typer.echo("\n".join(matrix_lines(matrix, width=width, colours=colours)))
+        _print_matrix(looks[0], matrix)
+
+
+def _draw(matrix: "Matrix", model: str, out: Path) -> None:
+    from regard.look.matrix import draw_matrix
+
+    draw_matrix(
+        matrix.weights,
+        matrix.columns,
+        matrix.rows,
+        out,
+        special_source=matrix.special_columns,
+        special_target=matrix.special_rows,
+        title=f"{model}: {matrix.title}" if model else matrix.title,
+        note=matrix.note,
+    )
+    _say(f"picture: {out}")
+
+
+def _print_matrix(found: "Look", matrix: "Matrix") -> None:
+    import shutil
+
+    from regard.look.terminal import matrix_lines
+
+    typer.echo(f"{found.source_text}\n{found.target_text}\n")
+    colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    width = shutil.get_terminal_size().columns if colours else 10_000
+    typer.echo("\n".join(matrix_lines(matrix, width=width, colours=colours)))
 
 
 def _from_zero(number: int | None) -> int | None:
     """Layers and heads count from 1 for people, from 0 in Python; negative ones from the end for both."""
     return number - 1 if number is not None and number > 0 else number
-
-
-def _one_line_of_stdin() -> str:
-    lines = [line for chunk in stdin_chunks() for line in chunk if line.strip()]
-    if len(lines) != 1:
-        raise InputError(f"one sentence is looked at; standard input has {len(lines)} lines. Give the text as TEXT.")
-    return lines[0]
 
 
 @app.command()

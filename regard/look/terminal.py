@@ -9,8 +9,7 @@ from regard.look.weights import Matrix
 _LONGEST_ROW_NAME = 18  # terminal cells
 _LONGEST_COLUMN_NAME = 14
 _COLUMN = 3  # terminal cells a column
-# 24-bit colours from paper to ink; the text on them stays readable.
-_LIGHT, _DARK = (247, 251, 255), (8, 48, 107)
+_STOPS = (247, 251, 255), (96, 165, 214), (8, 48, 107)  # red, green, blue at 0, in the middle and at 1
 
 
 def matrix_lines(matrix: Matrix, *, width: int = 80, colours: bool = True) -> list[str]:
@@ -57,6 +56,8 @@ def _cell(weight: float, colours: bool) -> str:
     text = f"{hundredths:2d} " if hundredths >= 5 else " · " if not colours else "   "
     if not colours:
         return text
-    shade = [round(light + (dark - light) * min(weight, 1.0) ** 0.7) for light, dark in zip(_LIGHT, _DARK, strict=True)]
-    ink = "255;255;255" if weight > 0.35 else "28;39;51"
-    return f"\x1b[48;2;{shade[0]};{shade[1]};{shade[2]}m\x1b[38;2;{ink}m{text}\x1b[0m"
+    place = 2 * min(weight, 1.0) ** 0.8
+    first = min(int(place), 1)
+    mixed = [low + (high - low) * (place - first) for low, high in zip(_STOPS[first], _STOPS[first + 1], strict=True)]
+    ink = "255;255;255" if weight > 0.45 else "28;39;51"
+    return f"\x1b[48;2;{';'.join(str(round(part)) for part in mixed)}m\x1b[38;2;{ink}m{text}\x1b[0m"

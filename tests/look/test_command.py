@@ -66,11 +66,24 @@ def test_mistakes(run: Command, model: Path, arguments: list[object], message: s
     assert found.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("stdin", ["", "a\nb\n"])
-def test_one_sentence_is_looked_at(run: Command, model: Path, stdin: str) -> None:
-    found = run("look", model, stdin=stdin)
+def test_a_page_of_one_sentence_or_several(run: Command, model: Path, tmp_path: Path) -> None:
+    found = run("look", model, SOURCES[0], "--target", TARGETS[0], "--out", tmp_path / "one.html")
+    assert (found.status, found.out) == (0, "")
+    assert found.err == f"page: {tmp_path / 'one.html'}\n"
+    assert run("look", model, "--out", tmp_path / "many.html", stdin="\n".join(SOURCES)).status == 0
+    assert run("look", model, *SOURCES, "--out", tmp_path / "same.html").status == 0
+    assert (tmp_path / "many.html").read_bytes() == (tmp_path / "same.html").read_bytes()
+    assert all(source in (tmp_path / "many.html").read_text(encoding="utf-8") for source in SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("stdin", "arguments"),
+    [("", []), ("a\nb\n", []), ("a\nb\n", ["--out", "x.png"]), ("a\nb\n", ["--out", "x.html", "--target", "c"])],
+)
+def test_several_sentences_need_a_page(run: Command, model: Path, stdin: str, arguments: list[str]) -> None:
+    found = run("look", model, *arguments, stdin=stdin)
     assert found.status == 2
-    assert "one sentence is looked at; standard input has" in found.err
+    assert "sentences. One is looked at, or several in a page (--out look.html) without --target" in found.err
 
 
 def test_the_rnn_says_why_it_has_none(run: Command, tmp_path: Path) -> None:

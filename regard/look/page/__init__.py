@@ -1,0 +1,154 @@
+"""Attention as one self-contained page: it opens from a mail attachment and loads nothing.
+
+The page is `page.html` with `page.css`, `page.js` and the data put in. Weights travel as 8-bit square roots (small ones
+keep more digits so), deflated, a block for each sentence, kind and layer; a block is unpacked when it is first shown.
+"""
+
+import base64
+import html
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regard.errors import InputError, StorageError
+from regard.look.weights import KINDS, Look
+from regard.look.words import Line
+
+MAX_BYTES = 1_900_000  # of the page; layers that do not fit are left out, and the page says which it carries
+Carried = dict[str, list[int]]  # by kind, the layers
+
+
+def write_page(
+    looks: Sequence[Look], path: Path, *, kind: str = "", layer: int | None = None, head: int | None = None
+) -> Carried | None:
+    """Write a page of one sentence or several.
+
+    Args:
+        looks: of one model.
+        path: an .html file.
+        kind, layer, head: what is shown first, layer and head counted from 0, or from the end if negative; where not
+            all fits, this kind and layer are carried before others.
+
+    Returns:
+        The layers carried, by kind, where not all fitted; else None.
+
+    Raises:
+        InputError: no sentence, another suffix, a kind, layer or head that is not there, or not even one layer fits.
+        StorageError: the disk refused.
+    """
+    check(path)
+    if not looks:
+        raise InputError("there is no sentence to look at.")
+    start = _start(looks[0], kind, layer, head)
+    blocks, carried = _blocks(looks, start)
+    has_all = all(carried[name] == list(range(len(weights))) for name, weights in looks[0].weights.items())
+    data = {
+        "model": looks[0].model,
+        "start": start,
+        "carried": None if has_all else carried,
+        "sentences": [
+            {
+                "source": look.source_text,
+                "target": look.target_text,
+                "lines": {side: _line(getattr(look, side)) for side in ("source", "target", "read")},
+                "log_probs": [round(value, 4) for value in look.log_probs],
+                "shape": {
+                    name: {"layers": len(weights), "heads": weights.shape[1]} for name, weights in look.weights.items()
+                },
+                "blocks": sentence_blocks,
+            }
+            for look, sentence_blocks in zip(looks, blocks, strict=True)
+        ],
+    }
+    page = _fill(
+        _file("page.html"),
+        TITLE=html.escape(f"{looks[0].model}: {looks[0].source_text[:60]}" if looks[0].model else looks[0].source_text),
+        STYLE=_file("page.css"),
+        # No text of a sentence can end the script it stands in.
+        DATA=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        SCRIPT=_file("page.js"),
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8", newline="\n", errors="replace")  # half a surrogate pair is no text
+    except OSError as error:
+        raise StorageError(f"{path}: the page could not be written ({error.strerror}).") from error
+    return None if has_all else carried
+
+
+def check(path: Path) -> None:
+    """Ask before long work whether this could be the name of a page.
+
+    Raises:
+        InputError: it does not end in .html.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{path}: a page's name must end in .html.")
+
+
+def _start(look: Look, kind: str, layer: int | None, head: int | None) -> dict[str, Any]:
+    """What is shown first: unless said otherwise, the mean over the heads of the last layer."""
+    kind = kind or next(iter(name for name in KINDS if name in look.weights))
+    look.piece_attention(kind, layer, head)  # raises where there is no such thing
+    num_layers, num_heads = look.weights[kind].shape[:2]
+    layer = num_layers - 1 if layer is None else layer % num_layers
+    return {"kind": kind, "layer": layer, "head": -1 if head is None else head % num_heads}
+
+
+def _blocks(looks: Sequence[Look], start: Mapping[str, Any]) -> tuple[list[list[dict[str, Any]]], Carried]:
+    """The packed weights of each sentence, and which layers they are: the one shown first, then from the top down."""
+    order = [(start["kind"], start["layer"])]
+    for kind in sorted(KINDS, key=lambda name: name != start["kind"]):
+        if kind in looks[0].weights:
+            layers = range(len(looks[0].weights[kind]) - 1, -1, -1)
+            order += [(kind, layer) for layer in layers if (kind, layer) != order[0]]
+    blocks: list[list[dict[str, Any]]] = [[] for _ in looks]
+    carried: Carried = {kind: [] for kind in KINDS if kind in looks[0].weights}
+    room = MAX_BYTES - sum(len(_file(name)) for name in ("page.html", "page.css", "page.js"))
+    room -= sum(3 * len(json.dumps([_line(look.source), _line(look.target), _line(look.read)])) // 2 for look in looks)
+    for kind, layer in order:
+        packed = [_pack(look.weights[kind][layer]) for look in looks]
+        room -= sum(len(each) + 100 for each in packed)
+        if room < 0:
+            break
+        carried[kind].append(layer)
+        for sentence, each, look in zip(blocks, packed, looks, strict=True):
+            heads, rows, columns = look.weights[kind][layer].shape
+            sentence.append(
+                {"kind": kind, "layer": layer, "heads": heads, "rows": rows, "columns": columns, "data": each}
+            )
+    if not blocks[0]:
+        raise InputError(
+            f"{len(looks):,} sentences do not fit into one page of {MAX_BYTES:,} bytes, not even one layer of them. "
+            "Look at fewer."
+        )
+    for sentence in blocks:
+        sentence.sort(key=lambda each: (each["kind"], each["layer"]))
+    return blocks, {kind: sorted(layers) for kind, layers in carried.items() if layers}
+
+
+def _pack(weights: np.ndarray) -> str:
+    roots = np.rint(np.sqrt(np.clip(weights, 0, 1)) * 255).astype(np.uint8)
+    return base64.b64encode(zlib.compress(roots.tobytes(), 9)).decode("ascii")
+
+
+def _line(line: Line) -> dict[str, Any]:
+    return {"pieces": line.pieces, "words": line.words, "groups": line.groups, "special": line.special}
+
+
+def _file(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _fill(template: str, **values: str) -> str:
+    """Put values at their @NAME@, none of which is looked for in another value."""
+    parts = [template]
+    for name, value in values.items():
+        before, _, after = parts.pop().partition(f"@{name}@")
+        parts += [before, value, after]
+    return "".join(parts)

@@ -1,0 +1,594 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const LARGE = 80; // words from which the table shows only the heaviest of a row
+
+  const TEXT = {
+    en: {
+      heading: "What the model attends to", skip: "Go to the pictures", language: "Language", theme: "Light or dark",
+      sentences: "Sentences", translation: "Sentence and translation", source: "Source", target: "Translation",
+      stepBack: "One word back", stepForward: "One word on", play: "Play", pause: "Pause", position: "Word of the translation",
+      choice: "What is shown", kind: "Attention", layer: "Layer", head: "Head", unit: "Unit", scale: "Shade", one: "0 to 1", largest: "up to the largest", words: "words",
+      pieces: "sub-word pieces", views: "Views", matrix: "Matrix", columns: "Two columns", grid: "All heads", table: "Numbers",
+      cross: "encoder-decoder", encoder: "encoder, to itself", decoder: "decoder, to itself", mean: "mean of all",
+      of: "of", probability: "probability", entropy: "entropy", bits: "bits", attends: "attends to",
+      heaviest: "the five heaviest of each row", rows: "rows", read: "Read so far",
+      noteCross: "A row is the distribution over the source used to predict its word of the translation.",
+      noteEncoder: "A row is how much a source word takes from each source word.",
+      noteDecoder: "A row is the distribution over the words before it used to predict its word.",
+      noteWords: "Pieces are merged to words: the sum over those attended to, the mean over those attending.",
+      notePieces: "Sub-word pieces, as the model reads them.",
+      noteSpecial: "Special tokens are grey; they are counted, never left out. The bar under a word of the translation is the probability the model gave it.",
+      matrixLabel: "attention matrix; arrow keys move over its cells, and the tab Numbers has it as a table",
+      footer: "Weights before dropout, from one pass over the finished translation; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
+      carried: "To stay small this page carries only: ", layers: "layers",
+    },
+    pt: {
+      heading: "A que o modelo presta atenção", skip: "Ir para as figuras", language: "Idioma", theme: "Claro ou escuro",
+      sentences: "Frases", translation: "Frase e tradução", source: "Original", target: "Tradução",
+      stepBack: "Uma palavra atrás", stepForward: "Uma palavra adiante", play: "Reproduzir", pause: "Pausar", position: "Palavra da tradução",
+      choice: "O que se mostra", kind: "Atenção", layer: "Camada", head: "Cabeça", unit: "Unidade", scale: "Tom", one: "de 0 a 1", largest: "até o maior", words: "palavras",
+      pieces: "subpalavras", views: "Vistas", matrix: "Matriz", columns: "Duas colunas", grid: "Todas as cabeças", table: "Números",
+      cross: "do decodificador ao codificador", encoder: "do codificador a si mesmo", decoder: "do decodificador a si mesmo", mean: "média de todas",
+      of: "de", probability: "probabilidade", entropy: "entropia", bits: "bits", attends: "olha para",
+      heaviest: "os cinco maiores de cada linha", rows: "linhas", read: "Lido até aqui",
+      noteCross: "Uma linha é a distribuição sobre o original usada para prever a sua palavra da tradução.",
+      noteEncoder: "Uma linha é quanto uma palavra do original recebe de cada palavra do original.",
+      noteDecoder: "Uma linha é a distribuição sobre as palavras anteriores usada para prever a sua palavra.",
+      noteWords: "As subpalavras estão reunidas em palavras: a soma sobre as observadas, a média sobre as que observam.",
+      notePieces: "Subpalavras, como o modelo as lê.",
+      noteSpecial: "Os símbolos especiais estão em cinza; contam e nunca são omitidos. A barra sob uma palavra da tradução é a probabilidade que o modelo lhe deu.",
+      matrixLabel: "matriz de atenção; as setas percorrem as células, e a aba Números a mostra como tabela",
+      footer: "Pesos antes do dropout, de uma passagem pela tradução terminada; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
+      carried: "Para ficar pequena, esta página traz apenas: ", layers: "camadas",
+    },
+  };
+
+  const state = { sentence: 0, kind: "", layer: -1, head: -1, unit: "words", scale: "one", row: -1, column: -1, tab: "matrix" };
+  let language = (navigator.language || "en").toLowerCase().startsWith("pt") ? "pt" : "en";
+  let shown = null; // the matrix on show: {values, rows, columns, rowSpecial, columnSpecial}, and what it is of
+  let timer = 0;
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  const say = (key) => TEXT[language][key];
+  const number = (value, digits = 2) =>
+    new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+
+  // ---- weights ----
+  const inflated = new Map();
+  async function block(sentence, kind, layer) {
+    const key = `${sentence} ${kind} ${layer}`;
+    if (!inflated.has(key)) {
+      inflated.set(key, (async () => {
+        const found = data.sentences[sentence].blocks.find((each) => each.kind === kind && each.layer === layer);
+        const bytes = Uint8Array.from(atob(found.data), (character) => character.charCodeAt(0));
+        const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+        const roots = new Uint8Array(await new Response(stream).arrayBuffer());
+        return { ...found, values: Float32Array.from(roots, (root) => (root / 255) ** 2) };
+      })());
+    }
+    return inflated.get(key);
+  }
+
+  const layersOf = (kind) => current().blocks.filter((each) => each.kind === kind).map((each) => each.layer);
+  const current = () => data.sentences[state.sentence];
+  const SIDES = { cross: ["target", "source"], encoder: ["source", "source"], decoder: ["target", "read"] };
+
+  async function matrixOf(kind, layer, head, unit) {
+    const [rowLine, columnLine] = SIDES[kind].map((side) => current().lines[side]);
+    const layers = layer < 0 ? layersOf(kind) : [layer];
+    const rows = rowLine.pieces.length, columns = columnLine.pieces.length;
+    const values = new Float32Array(rows * columns);
+    for (const each of layers) {
+      const { values: all, heads } = await block(state.sentence, kind, each);
+      const chosen = head < 0 ? [...Array(heads).keys()] : [head];
+      for (const one of chosen) {
+        const share = 1 / (layers.length * chosen.length), start = one * rows * columns;
+        for (let i = 0; i < values.length; i++) values[i] += share * all[start + i];
+      }
+    }
+    if (unit === "pieces") {
+      return { values, rows: rowLine.pieces, columns: columnLine.pieces,
+        rowSpecial: ofPieces(rowLine), columnSpecial: ofPieces(columnLine) };
+    }
+    const merged = new Float32Array(rowLine.words.length * columnLine.words.length);
+    rowLine.groups.forEach((rowGroup, r) => columnLine.groups.forEach((columnGroup, c) => {
+      let sum = 0;
+      for (const i of rowGroup) for (const j of columnGroup) sum += values[i * columns + j];
+      merged[r * columnLine.words.length + c] = sum / rowGroup.length;
+    }));
+    return { values: merged, rows: rowLine.words, columns: columnLine.words,
+      rowSpecial: rowLine.special, columnSpecial: columnLine.special };
+  }
+
+  function ofPieces(line) {
+    const special = Array(line.pieces.length).fill(false);
+    line.groups.forEach((group, word) => group.forEach((piece) => { special[piece] = line.special[word]; }));
+    return special;
+  }
+
+  const at = (r, c) => shown.values[r * shown.columns.length + c];
+  const name = (token) => token.replaceAll("▁", " ").trim() || "␣";
+  const apart = (text) => `\u2068${text}\u2069`; // a word keeps its own direction among others
+  // A line runs as its first letter does; dir="auto" does not see into the words, which have directions of their own.
+  const direction = (text) => (/^[^\p{L}]*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u.test(text) ? "rtl" : "ltr");
+
+  function heaviest(r, count) {
+    const order = shown.columns.map((_, c) => c).sort((a, b) => at(r, b) - at(r, a));
+    return order.slice(0, count).map((c) => `${apart(name(shown.columns[c]))} ${number(at(r, c))}`).join(" · ");
+  }
+
+  function entropy(r) {
+    let bits = 0;
+    for (let c = 0; c < shown.columns.length; c++) { const w = at(r, c); if (w > 0) bits -= w * Math.log2(w); }
+    return Math.max(bits, 0);
+  }
+
+  /** The probability the model gave each word (or piece) of the translation: the product over its pieces. */
+  function probabilities() {
+    const { lines: { target }, log_probs: logs } = current();
+    const groups = state.unit === "pieces" ? target.pieces.map((_, piece) => [piece]) : target.groups;
+    return groups.map((group) => Math.exp(group.reduce((sum, piece) => sum + logs[piece], 0)));
+  }
+
+  // ---- colours ----
+  /** Shades for weights: of 0 to 1, or up to the largest of these values if that is asked for. */
+  function ramp(values = shown.values) {
+    let top = 1;
+    if (state.scale === "largest") { top = 1e-6; for (const value of values) if (value > top) top = value; }
+    const style = getComputedStyle(document.documentElement);
+    const stops = ["--ramp-0", "--ramp-1", "--ramp-2"].map((key) => style.getPropertyValue(key).split(",").map(Number));
+    return (weight) => {
+      const t = 2 * Math.min(Math.max(weight / top, 0), 1) ** 0.8, first = t < 1 ? 0 : 1;
+      return stops[first].map((low, i) => Math.round(low + (stops[first + 1][i] - low) * (t - first)));
+    };
+  }
+  const css = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
+  const rgb = (parts) => `rgb(${parts.join(",")})`;
+  function tint(element, weight, mix) {
+    if (mix(weight).join() === mix(0).join()) return untint(element);
+    const parts = mix(weight), light = (parts[0] * 299 + parts[1] * 587 + parts[2] * 114) / 1000 > 128;
+    element.style.backgroundColor = rgb(parts);
+    element.style.color = light ? "#12161b" : "#ffffff";
+    return undefined;
+  }
+  function untint(element) { element.style.backgroundColor = ""; element.style.color = ""; }
+
+  // ---- the sentence pair ----
+  function fillReader() {
+    const sure = probabilities();
+    for (const side of ["source", "target"]) {
+      const line = current().lines[side];
+      const tokens = state.unit === "pieces" ? line.pieces : line.words;
+      const special = state.unit === "pieces" ? ofPieces(line) : line.special;
+      byId(side).dir = direction(current()[side]);
+      byId(side).replaceChildren(...tokens.map((token, i) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = name(token);
+        button.dir = "auto";
+        button.setAttribute("aria-pressed", "false");
+        if (special[i]) button.className = "special";
+        if (side === "target") {
+          const bar = document.createElement("span"), full = document.createElement("i");
+          bar.className = "sure";
+          full.style.width = `${100 * sure[i]}%`;
+          bar.append(full);
+          button.append(bar);
+          button.title = `${say("probability")} ${number(sure[i])}`;
+        }
+        button.addEventListener("mouseenter", () => choose(side, i));
+        button.addEventListener("focus", () => choose(side, i));
+        button.addEventListener("click", () => choose(side, i));
+        return button;
+      }));
+    }
+    byId("time").max = rowCount();
+  }
+
+  const rowCount = () => byId(SIDES[state.kind][0]).children.length;
+
+  /** Point at a word of the sentence pair: at its row if it is one that attends, else at its column. */
+  function choose(side, i) {
+    const [rowSide, columnSide] = SIDES[state.kind];
+    if (side === rowSide) select(i, -1);
+    else if (side === columnSide) select(-1, i);
+    else select(-1, -1);
+  }
+
+  function select(row, column, { fromPlayer = false } = {}) {
+    if (!fromPlayer) pause();
+    state.row = row;
+    state.column = column;
+    if (!fromPlayer) reveal(Infinity);
+    byId("time").value = row + 1;
+    paintSelection();
+  }
+
+  function paintSelection() {
+    if (!shown) return;
+    const mix = ramp(), [rowSide] = SIDES[state.kind];
+    const source = [...byId("source").children], target = [...byId("target").children];
+    for (const element of [...source, ...target]) { untint(element); element.setAttribute("aria-pressed", "false"); }
+    const elements = { source, target, read: [null, ...target] }; // what was read stands one place later
+    const rows = elements[rowSide], columns = elements[SIDES[state.kind][1]];
+    if (state.row >= 0) {
+      columns.forEach((element, c) => { if (element && c < shown.columns.length) tint(element, at(state.row, c), mix); });
+      rows[state.row].setAttribute("aria-pressed", "true");
+    } else if (state.column >= 0) {
+      rows.forEach((element, r) => tint(element, at(r, state.column), mix));
+      if (columns[state.column]) columns[state.column].setAttribute("aria-pressed", "true");
+    }
+    byId("said").textContent = state.row < 0 ? "" : describe(state.row);
+    if (state.tab === "columns") drawLines();
+    if (state.tab === "matrix") drawMatrix();
+  }
+
+  function describe(row) {
+    const parts = [`${apart(name(shown.rows[row]))} ${say("attends")} ${heaviest(row, 3)}`, `${say("entropy")} ${number(entropy(row), 1)} ${say("bits")}`];
+    if (SIDES[state.kind][0] === "target") parts.push(`${say("probability")} ${number(probabilities()[row])}`);
+    return parts.join(" — ");
+  }
+
+  // ---- word by word ----
+  function reveal(until) {
+    const hides = SIDES[state.kind][0] === "target";
+    [...byId("target").children].forEach((element, i) => element.classList.toggle("unsaid", hides && i > until));
+  }
+  function step(by) {
+    const last = rowCount() - 1, next = Math.min(Math.max((state.row < 0 ? (by > 0 ? -1 : last + 1) : state.row) + by, 0), last);
+    select(next, -1, { fromPlayer: true });
+    reveal(next);
+    return next < last;
+  }
+  function play() {
+    if (state.row >= rowCount() - 1) state.row = -1;
+    byId("play").setAttribute("aria-pressed", "true");
+    byId("play").textContent = say("pause");
+    const tick = () => { if (step(1)) timer = setTimeout(tick, 900); else pause(); };
+    tick();
+  }
+  function pause() {
+    clearTimeout(timer);
+    timer = 0;
+    byId("play").setAttribute("aria-pressed", "false");
+    byId("play").textContent = say("play");
+  }
+
+  // ---- matrix ----
+  let geometry = null, base = null;
+  function layOut() {
+    const most = Math.max(shown.rows.length, shown.columns.length);
+    const cell = most <= 24 ? 30 : most <= 48 ? 22 : most <= 90 ? 14 : most <= 200 ? 10 : 4;
+    const font = cell >= 10 ? Math.min(14, cell - 1) : 0;
+    const context = byId("matrix").getContext("2d");
+    context.font = `${font}px system-ui, "Noto Sans", "DejaVu Sans", sans-serif`;
+    const widest = (tokens) => font ? Math.max(...tokens.map((token) => context.measureText(short(token)).width)) : 4;
+    const left = Math.ceil(widest(shown.rows)) + 14, slanted = widest(shown.columns);
+    const top = Math.ceil(slanted * 0.87) + font + 6, right = Math.ceil(slanted * 0.5) + 8;
+    return { cell, font, left, top, width: left + cell * shown.columns.length + right, height: top + cell * shown.rows.length + 8 };
+  }
+  const short = (token) => { const text = name(token), letters = [...text]; return letters.length > 22 ? letters.slice(0, 21).join("") + "…" : text; };
+
+  function paintBase() {
+    geometry = layOut();
+    const { cell, font, left, top, width, height } = geometry;
+    const scale = Math.min(devicePixelRatio || 1, width * height > 4e6 ? 1 : 2);
+    base = document.createElement("canvas");
+    base.width = width * scale;
+    base.height = height * scale;
+    const context = base.getContext("2d"), mix = ramp();
+    context.scale(scale, scale);
+    shown.rows.forEach((_, r) => shown.columns.forEach((_, c) => {
+      context.fillStyle = rgb(mix(at(r, c)));
+      context.fillRect(left + c * cell, top + r * cell, cell, cell);
+    }));
+    if (cell >= 10) {
+      context.strokeStyle = css("--line");
+      context.lineWidth = 0.5;
+      for (let r = 0; r <= shown.rows.length; r++) line(context, left, top + r * cell, left + shown.columns.length * cell, top + r * cell);
+      for (let c = 0; c <= shown.columns.length; c++) line(context, left + c * cell, top, left + c * cell, top + shown.rows.length * cell);
+    }
+    if (font) {
+      const face = `${font}px system-ui, "Noto Sans", "DejaVu Sans", sans-serif`;
+      context.font = face;
+      context.textBaseline = "middle";
+      context.textAlign = "right";
+      shown.rows.forEach((token, r) => {
+        context.fillStyle = css(shown.rowSpecial[r] ? "--quiet" : "--ink");
+        context.fillText(short(token), left - 8, top + (r + 0.5) * cell);
+      });
+      context.textAlign = "left";
+      shown.columns.forEach((token, c) => {
+        context.save();
+        context.translate(left + (c + 0.5) * cell, top - 6);
+        context.rotate(-Math.PI / 3);
+        context.fillStyle = css(shown.columnSpecial[c] ? "--quiet" : "--ink");
+        context.fillText(short(token), 0, 0);
+        context.restore();
+      });
+    }
+    const canvas = byId("matrix");
+    canvas.width = base.width;
+    canvas.height = base.height;
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
+    canvas.setAttribute("aria-label", `${title()}: ${say("matrixLabel")}`);
+    drawMatrix();
+  }
+  function line(context, x0, y0, x1, y1) { context.beginPath(); context.moveTo(x0, y0); context.lineTo(x1, y1); context.stroke(); }
+
+  function drawMatrix() {
+    if (!base) return;
+    const context = byId("matrix").getContext("2d"), { cell, left, top } = geometry, scale = base.width / geometry.width;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, base.width, base.height);
+    context.drawImage(base, 0, 0);
+    context.scale(scale, scale);
+    context.strokeStyle = css("--second");
+    context.lineWidth = 2;
+    if (state.row >= 0) context.strokeRect(left, top + state.row * cell, shown.columns.length * cell, cell);
+    if (state.column >= 0) context.strokeRect(left + state.column * cell, top, cell, shown.rows.length * cell);
+    byId("reading").textContent = state.row >= 0 && state.column >= 0
+      ? `${apart(name(shown.rows[state.row]))} → ${apart(name(shown.columns[state.column]))}: ${number(at(state.row, state.column), 3)}` : "";
+  }
+
+  function cellUnder(event) {
+    const box = byId("matrix").getBoundingClientRect(), { cell, left, top } = geometry;
+    const c = Math.floor((event.clientX - box.left - left) / cell), r = Math.floor((event.clientY - box.top - top) / cell);
+    const inside = r >= 0 && r < shown.rows.length && c >= 0 && c < shown.columns.length;
+    return inside ? [r, c] : null;
+  }
+
+  // ---- two columns ----
+  function fillColumns() {
+    const make = (tokens, special, pick) => tokens.map((token, i) => {
+      const item = document.createElement("li"), button = document.createElement("button");
+      button.type = "button";
+      button.textContent = name(token);
+      button.dir = "auto";
+      button.setAttribute("aria-pressed", "false");
+      if (special[i]) button.className = "special";
+      for (const event of ["mouseenter", "focus", "click"]) button.addEventListener(event, () => pick(i));
+      item.append(button);
+      return item;
+    });
+    byId("left").replaceChildren(...make(shown.rows, shown.rowSpecial, (i) => select(i, -1)));
+    byId("right").replaceChildren(...make(shown.columns, shown.columnSpecial, (i) => select(-1, i)));
+    byId("rows-name").textContent = sideName(0);
+    byId("columns-name").textContent = sideName(1);
+    drawLines();
+  }
+  const sideName = (which) => { const side = SIDES[state.kind][which]; return say(side === "read" ? "read" : side); };
+
+  function drawLines() {
+    const box = byId("columns-box"), canvas = byId("lines"), mix = ramp();
+    const left = [...byId("left").children].map((item) => item.firstChild), right = [...byId("right").children].map((item) => item.firstChild);
+    const frame = box.getBoundingClientRect();
+    const scale = frame.height > 4000 ? 1 : devicePixelRatio || 1;
+    canvas.width = frame.width * scale;
+    canvas.height = frame.height * scale;
+    canvas.style.width = `${frame.width}px`;
+    canvas.style.height = `${frame.height}px`;
+    const context = canvas.getContext("2d");
+    context.scale(scale, scale);
+    const ends = (element, edge) => { const r = element.getBoundingClientRect(); return [r[edge] - frame.left, r.top + r.height / 2 - frame.top]; };
+    const starts = left.map((element) => ends(element, "right")), stops = right.map((element) => ends(element, "left"));
+    context.strokeStyle = css("--accent");
+    const only = state.row >= 0 || state.column >= 0;
+    for (let r = 0; r < starts.length; r++) {
+      if (state.row >= 0 && r !== state.row) continue;
+      for (let c = 0; c < stops.length; c++) {
+        const weight = at(r, c);
+        if ((state.column >= 0 && c !== state.column) || weight < (only ? 0.01 : 0.05)) continue;
+        context.globalAlpha = Math.min(1, only ? 0.15 + weight : weight * 0.8);
+        context.lineWidth = 0.75 + 5 * weight;
+        context.beginPath();
+        context.moveTo(...starts[r]);
+        const middle = (starts[r][0] + stops[c][0]) / 2;
+        context.bezierCurveTo(middle, starts[r][1], middle, stops[c][1], ...stops[c]);
+        context.stroke();
+      }
+    }
+    left.forEach((element, r) => { untint(element); element.setAttribute("aria-pressed", String(r === state.row)); if (state.column >= 0) tint(element, at(r, state.column), mix); });
+    right.forEach((element, c) => { untint(element); element.setAttribute("aria-pressed", String(c === state.column)); if (state.row >= 0) tint(element, at(state.row, c), mix); });
+  }
+
+  // ---- all heads ----
+  async function fillGrid() {
+    const kind = state.kind, sentence = state.sentence, layers = layersOf(kind);
+    const heads = current().blocks.find((each) => each.kind === kind).heads, grid = byId("grid");
+    const cells = [element("span", "")];
+    for (let head = 0; head < heads; head++) cells.push(element("span", `${say("head")} ${head + 1}`, "name top"));
+    for (const layer of layers) {
+      cells.push(element("span", `${say("layer")} ${layer + 1}`, "name"));
+      for (let head = 0; head < heads; head++) {
+        const found = await matrixOf(kind, layer, head, state.unit);
+        if (sentence !== state.sentence || kind !== state.kind) return; // the choice has moved on
+        const button = element("button", ""), canvas = document.createElement("canvas");
+        button.type = "button";
+        button.setAttribute("aria-label", `${say("layer")} ${layer + 1}, ${say("head")} ${head + 1}`);
+        button.setAttribute("aria-current", String(layer === state.layer && head === state.head));
+        canvas.width = found.columns.length;
+        canvas.height = found.rows.length;
+        const side = heads > 8 ? 76 : 118, longest = Math.max(canvas.width, canvas.height);
+        canvas.style.width = `${Math.max(24, side * canvas.width / longest)}px`;
+        canvas.style.height = `${Math.max(24, side * canvas.height / longest)}px`;
+        const mix = ramp(found.values);
+        const picture = canvas.getContext("2d").createImageData(canvas.width, canvas.height);
+        found.values.forEach((weight, i) => { picture.data.set([...mix(weight), 255], 4 * i); });
+        canvas.getContext("2d").putImageData(picture, 0, 0);
+        button.append(canvas);
+        button.addEventListener("click", () => { state.layer = layer; state.head = head; fillChoices(); openTab("matrix"); refresh(); });
+        cells.push(button);
+      }
+    }
+    grid.style.gridTemplateColumns = `max-content repeat(${heads}, max-content)`;
+    grid.replaceChildren(...cells);
+  }
+  function element(tag, text, className = "") { const made = document.createElement(tag); made.textContent = text; made.className = className; return made; }
+
+  // ---- numbers ----
+  function fillTable() {
+    const table = document.createElement("table"), large = shown.columns.length > LARGE || shown.rows.length > LARGE;
+    table.append(element("caption", title() + (large ? ` (${say("heaviest")})` : "")));
+    if (!large) {
+      const head = table.createTHead().insertRow();
+      head.append(scoped("", "col"), ...shown.columns.map((token, c) => scoped(name(token), "col", shown.columnSpecial[c])));
+    }
+    const body = table.createTBody();
+    shown.rows.forEach((token, r) => {
+      const row = body.insertRow();
+      row.append(scoped(name(token), "row", shown.rowSpecial[r]));
+      if (large) row.append(element("td", heaviest(r, 5)));
+      else shown.columns.forEach((_, c) => row.append(element("td", number(at(r, c)))));
+    });
+    byId("table-box").replaceChildren(table);
+  }
+  function scoped(text, scope, special = false) { const cell = element("th", text, special ? "special" : ""); cell.scope = scope; cell.dir = "auto"; return cell; }
+
+  // ---- choices ----
+  function title() {
+    const of = (which, count) => shown[which] < 0 ? `${say(which)}: ${say("mean")}` : `${say(which)} ${shown[which] + 1} ${say("of")} ${count}`;
+    const { layers, heads } = current().shape[shown.kind];
+    return `${say(shown.kind)}, ${of("layer", layers)}, ${of("head", heads)}, ${say(shown.unit)}`;
+  }
+  function options(select, pairs, value) {
+    select.replaceChildren(...pairs.map(([key, text]) => { const option = element("option", text); option.value = key; return option; }));
+    select.value = String(value);
+  }
+  function fillChoices() {
+    const kinds = Object.keys(SIDES).filter((kind) => layersOf(kind).length);
+    if (!kinds.includes(state.kind)) state.kind = kinds[0];
+    const layers = layersOf(state.kind), { heads } = current().shape[state.kind];
+    if (state.layer >= 0 && !layers.includes(state.layer)) state.layer = layers[layers.length - 1];
+    if (layers.length === 1) state.layer = layers[0];
+    if (heads === 1) state.head = 0;
+    if (state.head >= heads) state.head = -1;
+    options(byId("kind"), kinds.map((kind) => [kind, say(kind)]), state.kind);
+    options(byId("layer"), [...(layers.length > 1 ? [[-1, say("mean")]] : []), ...layers.map((layer) => [layer, layer + 1])], state.layer);
+    options(byId("head"), [...(heads > 1 ? [[-1, say("mean")]] : []), ...Array.from({ length: heads }, (_, head) => [head, head + 1])], state.head);
+    byId("unit").value = state.unit;
+    byId("scale").value = state.scale;
+  }
+
+  const TABS = ["matrix", "columns", "grid", "table"];
+  function openTab(tab) {
+    state.tab = tab;
+    for (const each of TABS) {
+      const button = byId(`tab-${each}`), open = each === tab;
+      button.setAttribute("aria-selected", String(open));
+      button.tabIndex = open ? 0 : -1;
+      byId(`view-${each}`).hidden = !open;
+    }
+  }
+  function draw() {
+    if (state.tab === "matrix") paintBase();
+    if (state.tab === "columns") fillColumns();
+    if (state.tab === "grid") fillGrid();
+    if (state.tab === "table") fillTable();
+  }
+
+  let turn = 0;
+  async function refresh() {
+    const mine = ++turn;
+    const { kind, layer, head, unit } = state, chosen = { kind, layer, head, unit };
+    const found = await matrixOf(kind, layer, head, unit);
+    if (mine !== turn) return; // a later choice has overtaken this one
+    shown = { ...found, ...chosen };
+    pause();
+    state.row = state.column = -1;
+    fillReader();
+    paintSelection();
+    draw();
+    const kindNote = { cross: "noteCross", encoder: "noteEncoder", decoder: "noteDecoder" }[state.kind];
+    byId("note").textContent = [kindNote, state.unit === "words" ? "noteWords" : "notePieces", "noteSpecial"].map(say).join(" ");
+    document.body.dataset.ready = String(mine);
+  }
+
+  function translatePage() {
+    document.documentElement.lang = language;
+    byId("language").value = language;
+    for (const each of document.querySelectorAll("[data-text]")) each.textContent = say(each.dataset.text);
+    for (const each of document.querySelectorAll("[data-label]")) { each.setAttribute("aria-label", say(each.dataset.label)); if (each.tagName === "BUTTON") each.title = say(each.dataset.label); }
+    byId("model").textContent = data.model;
+    const { carried } = data;
+    byId("carried").textContent = carried
+      ? say("carried") + Object.entries(carried).map(([kind, layers]) => `${say(kind)}, ${say("layers")} ${layers.map((layer) => layer + 1).join(", ")}`).join("; ") + "." : "";
+    byId("play").hidden = still.matches;
+    fillChoices();
+  }
+
+  function fillIndex() {
+    byId("index").hidden = data.sentences.length < 2;
+    byId("index-list").replaceChildren(...data.sentences.map((sentence, i) => {
+      const item = document.createElement("li"), button = element("button", `${i + 1}. ${sentence.source}`);
+      button.type = "button";
+      button.dir = "auto";
+      button.setAttribute("aria-current", String(i === state.sentence));
+      button.addEventListener("click", () => {
+        state.sentence = i;
+        for (const each of byId("index-list").querySelectorAll("button")) each.setAttribute("aria-current", String(each === button));
+        fillChoices();
+        refresh();
+      });
+      item.append(button);
+      return item;
+    }));
+  }
+
+  // ---- start ----
+  for (const which of ["kind", "layer", "head", "unit", "scale"]) {
+    byId(which).addEventListener("change", (event) => {
+      state[which] = which === "layer" || which === "head" ? Number(event.target.value) : event.target.value;
+      fillChoices();
+      refresh();
+    });
+  }
+  byId("language").addEventListener("change", (event) => { language = event.target.value; translatePage(); refresh(); });
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const setTheme = (theme) => { document.documentElement.dataset.theme = theme; if (shown) { paintSelection(); draw(); } };
+  dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
+  byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+  byId("play").addEventListener("click", () => (timer ? pause() : play()));
+  byId("back").addEventListener("click", () => { pause(); step(-1); });
+  byId("forward").addEventListener("click", () => { pause(); step(1); });
+  byId("time").addEventListener("input", (event) => {
+    pause();
+    const row = Number(event.target.value) - 1;
+    select(row, -1, { fromPlayer: true });
+    reveal(row < 0 ? Infinity : row);
+  });
+  TABS.forEach((tab, i) => {
+    byId(`tab-${tab}`).addEventListener("click", () => { openTab(tab); draw(); });
+    byId(`tab-${tab}`).addEventListener("keydown", (event) => {
+      const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      const next = TABS[(i + by + TABS.length) % TABS.length];
+      openTab(next);
+      draw();
+      byId(`tab-${next}`).focus();
+    });
+  });
+  const canvas = byId("matrix");
+  canvas.addEventListener("mousemove", (event) => { const cell = geometry && cellUnder(event); if (cell && (cell[0] !== state.row || cell[1] !== state.column)) select(...cell); });
+  canvas.addEventListener("mouseleave", () => select(-1, -1));
+  canvas.addEventListener("keydown", (event) => {
+    const by = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];
+    if (event.key === "Escape") select(-1, -1);
+    if (!by) return;
+    event.preventDefault();
+    const inside = (value, count) => Math.min(Math.max(value, 0), count - 1);
+    select(inside(Math.max(state.row, 0) + (state.row < 0 ? 0 : by[0]), shown.rows.length), inside(Math.max(state.column, 0) + (state.column < 0 ? 0 : by[1]), shown.columns.length));
+  });
+  addEventListener("resize", () => { if (state.tab === "columns" && shown) drawLines(); });
+
+  Object.assign(state, data.start);
+  document.documentElement.dataset.theme = dark.matches ? "dark" : "light";
+  translatePage();
+  fillIndex();
+  openTab("matrix");
+  refresh();
+})();

@@ -1,0 +1,95 @@
+"""The page as a file: what it carries, how large it gets, what it refuses. How it looks is for tests/browser."""
+
+import base64
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_weights import LOOK, READ, SOURCE, TARGET, weights
+
+from regard.errors import InputError, StorageError
+from regard.look import page
+from regard.look.page import write_page
+from regard.look.weights import Look
+from regard.look.words import Line
+
+
+def data_of(path: Path) -> dict[str, Any]:
+    text = path.read_text(encoding="utf-8")
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_it_carries_every_layer_and_head_in_eight_bits(tmp_path: Path) -> None:
+    assert write_page([LOOK], tmp_path / "look.html") is None
+    data = data_of(tmp_path / "look.html")
+    assert data["start"] == {"kind": "cross", "layer": 2, "head": -1}
+    assert data["carried"] is None
+    (sentence,) = data["sentences"]
+    assert sentence["lines"]["source"]["words"] == list(SOURCE.words)
+    assert sentence["log_probs"] == list(LOOK.log_probs)
+    found = {(block["kind"], block["layer"]): block for block in sentence["blocks"]}
+    assert set(found) == {(kind, layer) for kind in ("cross", "encoder", "decoder") for layer in range(3)}
+    for (kind, layer), block in found.items():
+        roots = np.frombuffer(zlib.decompress(base64.b64decode(block["data"])), np.uint8)
+        values = (roots.reshape(block["heads"], block["rows"], block["columns"]) / 255) ** 2
+        np.testing.assert_allclose(values, LOOK.weights[kind][layer], atol=0.5 / 255 * 2)
+
+
+def test_it_loads_nothing_and_text_stays_text(tmp_path: Path) -> None:
+    words = ("</script><script>x</script>", "@DATA@", "@SCRIPT@", "&lt;", "\u2028", "\ud800")
+    line = Line((*words, "</s>"), (*words, "</s>"), tuple((i,) for i in range(7)), (*[False] * 6, True))
+    read = Line(("<s>", *words), ("<s>", *words), tuple((i,) for i in range(7)), (True, *[False] * 6))
+    look = Look("".join(words), "y", line, line, read, {"cross": weights(1, 1, 7, 7)}, (0.0,) * 7, "<model>")
+    write_page([look], tmp_path / "look.html")
+    text = (tmp_path / "look.html").read_text(encoding="utf-8")
+    assert text.count("<script") == 2, "the data and the script of the page itself"
+    assert not re.search(r"(?:src|href)=[\"'](?!#)", text)
+    assert "http" not in re.sub(r"http-equiv", "", text)
+    assert data_of(tmp_path / "look.html")["sentences"][0]["lines"]["source"]["words"][:4] == list(words[:4])
+    assert "<title>&lt;model&gt;: " in text
+
+
+def test_what_does_not_fit_is_left_out_from_the_bottom_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noise(rows: int) -> np.ndarray:
+        return np.random.default_rng(1).random((4, 8, rows, rows), dtype=np.float32)
+
+    words = tuple(f"w{number}" for number in range(60))
+    line = Line(words, words, tuple((i,) for i in range(60)), (False,) * 60)
+    look = Look("x", "y", line, line, line, {kind: noise(60) for kind in ("cross", "encoder", "decoder")}, (0.0,) * 60)
+    monkeypatch.setattr(page, "MAX_BYTES", 300_000)
+    assert write_page([look], tmp_path / "a.html") == {"cross": [0, 1, 2, 3], "encoder": [2, 3]}
+    assert (tmp_path / "a.html").stat().st_size < 300_000
+    carried = write_page([look], tmp_path / "b.html", kind="decoder", layer=1)
+    assert carried == {"decoder": [0, 1, 2, 3], "cross": [2, 3]}
+    assert data_of(tmp_path / "b.html")["start"] == {"kind": "decoder", "layer": 1, "head": -1}
+    assert data_of(tmp_path / "b.html")["carried"] == carried
+    several = write_page([look] * 5, tmp_path / "c.html")
+    assert several == {"cross": [3]}, "a layer is carried for all sentences or for none"
+    monkeypatch.setattr(page, "MAX_BYTES", 60_000)
+    with pytest.raises(InputError, match="5 sentences do not fit into one page of 60,000 bytes, not even one layer"):
+        write_page([look] * 5, tmp_path / "d.html")
+    assert not (tmp_path / "d.html").exists()
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a page's name must end in \.html"):
+        write_page([LOOK], tmp_path / "look.txt")
+    with pytest.raises(InputError, match="no sentence"):
+        write_page([], tmp_path / "look.html")
+    with pytest.raises(InputError, match="there is no layer 9"):
+        write_page([LOOK], tmp_path / "look.html", layer=8)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="the page could not be written"):
+        write_page([LOOK], tmp_path / "file" / "look.html")
+
+
+def test_a_model_with_one_kind(tmp_path: Path) -> None:
+    look = Look("a", "b", SOURCE, TARGET, READ, {"cross": weights(1, 1, 4, 4)}, (-0.1,) * 4)
+    assert write_page([look], tmp_path / "look.HTML") is None
+    assert {block["kind"] for block in data_of(tmp_path / "look.HTML")["sentences"][0]["blocks"]} == {"cross"}
