@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from regard import gold
+from regard import aligning
+from regard.aligning import CountedPair, Way
 from regard.api import Model, load
 from regard.compare import quality_panel, read_log, train_one
 from regard.data import world
@@ -25,6 +26,7 @@ from regard.evaluation.alignment import AlignmentScore
 from regard.evaluation.metrics import LengthRow
 from regard.look.curves import draw_curves
 from regard.look.matrix import draw_matrix
+from regard.look.page import write_page
 from regard.runs.reporter import Reporter
 from regard.runs.settings import DataSettings
 
@@ -66,7 +68,7 @@ class Result:
     lengths: list[LengthRow]
     it: coreference.GenderAccuracy
     aligned: AlignmentScore | None  # None: it has no attention
-    layer: int  # the decoder layer that aligns best on dev
+    way: Way | None  # the attention that aligns best on dev
     translations: list[str]  # of `examples`
 
 
@@ -178,10 +180,11 @@ def _measure(arch: str, model: Model, folder: Path, sentences: Sentences) -> Res
     outputs = _translate(model, sentences.by_length)
     references = [pair.target for pair in sentences.by_length]
     sources = [pair.source for pair in sentences.by_length]
-    aligned, layer = None, 0
+    aligned = way = None
     if arch != "rnn":
-        layer = gold.best_layer(model, sentences.dev)
-        aligned = gold.align(model, sentences.by_length, layer).score
+        way, _ = aligning.choose(model, [CountedPair.of_world(pair) for pair in sentences.dev])
+        pairs = [CountedPair.of_world(pair) for pair in sentences.by_length]
+        aligned = aligning.score(aligning.align(model, pairs, way), pairs)
     return Result(
         arch=arch,
         seconds=max(row["time"].get("elapsed_seconds", 0.0) for row in read_log(folder / "metrics.jsonl")),
@@ -189,7 +192,7 @@ def _measure(arch: str, model: Model, folder: Path, sentences: Sentences) -> Res
         lengths=metrics.by_length(sources, outputs, references, LENGTH_EDGES),
         it=coreference.gender_accuracy(_translate(model, sentences.it), sentences.it),
         aligned=aligned,
-        layer=layer,
+        way=way,
         translations=_translate(model, sentences.examples),
     )
 
@@ -238,20 +241,23 @@ def _pictures(results: Sequence[Result], models: Mapping[str, Model], sentences:
     pictures = [quality]
     pair = next((pair for pair in sentences.it if 8 <= len(pair.source_tokens) <= 16), sentences.it[0])
     for result in results:
-        if result.aligned is None:
+        if result.way is None:
             continue
-        weights = gold.word_weights(models[result.arch], pair)[result.layer].mean(axis=0)
+        counted = CountedPair.of_world(pair)
+        weights = result.way.of(aligning.word_weights(models[result.arch], [counted], shifted=result.way.shifted)[0])
         path = out / f"attention-{result.arch}.png"
         draw_matrix(
-            np.asarray(weights),
+            weights,
             pair.source_tokens,
             pair.target_tokens,
             path,
-            title=f"{result.arch}, decoder layer {result.layer + 1}, mean of heads",
-            note="Row: the distribution used to predict this word of the reference; pieces merged to words.",
+            title=f"{result.arch}: {result.way}",
+            note="The attention that aligns best on dev, for the reference; pieces merged to words.",
         )
         pictures.append(path)
-    return pictures
+    page = out / "index.html"
+    write_page([models["transformer"].look(example.source) for example in [pair, *sentences.examples]], page)
+    return [page, *pictures]
 
 
 def as_pairs(pairs: Sequence[WorldPair]) -> PairSet:

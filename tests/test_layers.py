@@ -26,7 +26,7 @@ ORDER = [
     "translation",
     "runs",
     "api",
-    "gold",
+    "aligning",
     "scoring",
     "progress",
     "compare",
@@ -96,7 +96,7 @@ def without_torch(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_needs_no_torch_imports_without_it() -> None:
-    free = ["errors", "config", "flags", "translation", "api", "cli", "scoring", "gold"]
+    free = ["errors", "config", "flags", "translation", "api", "cli", "scoring", "aligning"]
     modules = [
         "regard",
         "regard.decoding.options",

@@ -1,0 +1,327 @@
+"""Word alignments from a model's attention: which layer and head to read, chosen on dev and scored on test."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from regard.api import Model
+from regard.data import world
+from regard.data.filters import Filters
+from regard.data.pairs import load as load_pairs
+from regard.data.pairs import parse_data
+from regard.data.world import WorldPair
+from regard.errors import DataError, InputError, ModelError
+from regard.evaluation import alignment
+from regard.evaluation.alignment import AlignmentScore, GoldPair, Link
+
+Groups = list[list[int]]
+Links = set[Link]
+
+
+@dataclass(frozen=True)
+class CountedPair:
+    """A sentence and its translation, with the words that links count."""
+
+    source: str
+    target: str
+    source_words: tuple[str, ...]  # each stands in the source, in this order
+    target_words: tuple[str, ...]
+    sure: frozenset[Link] = frozenset()  # gold; empty where there is none
+    possible: frozenset[Link] = frozenset()
+
+    @classmethod
+    def of_text(cls, source: str, target: str) -> "CountedPair":
+        """Words are what stands between white space, as alignment files count them."""
+        return cls(source, target, tuple(source.split()), tuple(target.split()))
+
+    @classmethod
+    def of_gold(cls, pair: GoldPair) -> "CountedPair":
+        """A hand-aligned pair; its tokens with single spaces between are the text."""
+        return cls(" ".join(pair.source), " ".join(pair.target), pair.source, pair.target, pair.sure, pair.possible)
+
+    @classmethod
+    def of_world(cls, pair: WorldPair) -> "CountedPair":
+        """A pair of the built-in corpus, whose links are all sure."""
+        links = frozenset(pair.alignment)
+        return cls(pair.source, pair.target, pair.source_tokens, pair.target_tokens, links, links)
+
+
+@dataclass(frozen=True)
+class Way:
+    """Which attention weights are read as an alignment."""
+
+    layer: int | None = None  # from 0; None: the mean over all
+    head: int | None = None
+    # Read a word's source not where it was predicted but one step later, where the decoder has just read it: there the
+    # model knows which word it is (Chen et al. 2020, "shift-att").
+    shifted: bool = False
+
+    def of(self, weights: np.ndarray) -> np.ndarray:
+        """(layers, heads, T, S) to (T, S).
+
+        Raises:
+            InputError: there is no such layer or head.
+        """
+        for what, number, count in (("layer", self.layer, len(weights)), ("head", self.head, weights.shape[1])):
+            if number is not None and not -count <= number < count:
+                shown = number + 1 if number >= 0 else number
+                raise InputError(f"the attention to the source has {count} {what}s; there is no {what} {shown}.")
+        layer = weights.mean(axis=0) if self.layer is None else weights[self.layer]
+        return layer.mean(axis=0) if self.head is None else layer[self.head]
+
+    def __str__(self) -> str:
+        layer = "mean of layers" if self.layer is None else f"layer {self.layer + 1}"
+        head = "mean of heads" if self.head is None else f"head {self.head + 1}"
+        return f"{layer}, {head}, " + ("after reading the word" if self.shifted else "predicting the word")
+
+
+def ways(num_layers: int, num_heads: int) -> Iterator[Way]:
+    """All that can be chosen from, simpler ones first: of equals the first is taken."""
+    layers = [None, *range(num_layers)] if num_layers > 1 else [0]
+    heads = [None, *range(num_heads)] if num_heads > 1 else [0]
+    for shifted, layer, head in itertools.product((False, True), layers, heads):
+        yield Way(layer, head, shifted)
+
+
+def choose(model: Model, dev: Sequence[CountedPair]) -> tuple[Way, AlignmentScore]:
+    """The way that aligns the dev pairs best, and how well it does there.
+
+    Raises:
+        ModelError: the model has no attention to its source.
+        DataError: the dev pairs have no gold links.
+    """
+    weights = {shifted: word_weights(model, dev, shifted=shifted) for shifted in (False, True)}
+    num_layers, num_heads = weights[False][0].shape[:2]
+    scored = [
+        (score([alignment.from_weights(way.of(each)) for each in weights[way.shifted]], dev), way)
+        for way in ways(num_layers, num_heads)
+    ]
+    best, way = min(scored, key=lambda pair: pair[0].aer)
+    return way, best
+
+
+def align(
+    model: Model, pairs: Sequence[CountedPair], way: Way, *, method: str = "argmax", threshold: float | None = None
+) -> list[Links]:
+    """The links of each pair. The weights come from a forced pass over the given translation.
+
+    Args:
+        method, threshold: see `evaluation.alignment.from_weights`.
+
+    Raises:
+        ModelError: the model has no attention to its source, or cannot take a pair whole.
+    """
+    return [
+        alignment.from_weights(way.of(weights), method, threshold=threshold)
+        for weights in word_weights(model, pairs, shifted=way.shifted)
+    ]
+
+
+@dataclass(frozen=True)
+class AlignReport:
+    """Alignments of some pairs, how they were read, and how good they are where gold is known."""
+
+    links: list[Links]
+    way: Way
+    reverse_way: Way | None  # of the model that translates the other way
+    dev: AlignmentScore | None  # of the model alone, on the pairs its way was chosen on
+    score: AlignmentScore | None
+    untrained: list[float]  # alignment error rates of the same choice over models with random weights
+
+    def lines(self) -> list[str]:
+        """For people."""
+        chosen = f" (chosen: alignment error {self.dev.aer:.3f} on dev)" if self.dev else ""
+        lines = [f"read from: {self.way}{chosen}"]
+        if self.reverse_way is not None:
+            lines.append(f"and from the other direction: {self.reverse_way}")
+        if self.score is not None:
+            lines.append(
+                f"alignment error rate {self.score.aer:.3f}   precision {self.score.precision:.3f}   recall "
+                f"{self.score.recall:.3f}   ({len(self.links):,} pairs, {self.score.sure_links:,} sure links)"
+            )
+        if self.untrained:
+            shown = ", ".join(f"{rate:.3f}" for rate in self.untrained)
+            lines.append(f"the same choice over models with random weights: {shown}")
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        plain = dataclasses.asdict(self)
+        plain["links"] = [alignment.format_links(links) for links in self.links]
+        return plain
+
+
+def align_pairs(
+    model: Model,
+    pairs: Sequence[CountedPair],
+    *,
+    dev: Sequence[CountedPair] = (),
+    way: Way | None = None,
+    method: str = "argmax",
+    threshold: float | None = None,
+    reverse_model: Model | None = None,
+    symmetrization: str = "grow-diag-final-and",
+    seeds: int = 0,
+) -> AlignReport:
+    """Align pairs, and score them where they carry gold links.
+
+    Args:
+        dev: gold pairs to choose layer and head on, for each model by itself; the pairs themselves are never chosen on.
+        way: which weights to read, if there are no dev pairs; None: the mean of all layers and heads.
+        reverse_model: a model of the other direction, whose links are combined with this one's.
+        symmetrization: how; see `evaluation.alignment.symmetrize`.
+        seeds: with gold, also make the same choice over so many models with random weights: the best of many heads is
+            a selection, and this is what selection alone gives.
+
+    Raises:
+        ModelError, DataError, ConfigError: see `choose` and `align`.
+    """
+    settings: dict[str, Any] = {"method": method, "threshold": threshold}
+    chosen, dev_score = choose(model, dev) if dev else (way or Way(), None)
+    links = align(model, pairs, chosen, **settings)
+    reverse_way = None
+    if reverse_model is not None:
+        backward_pairs = [turned_pair(pair) for pair in pairs]
+        reverse_way = choose(reverse_model, [turned_pair(pair) for pair in dev])[0] if dev else way or Way()
+        backward = align(reverse_model, backward_pairs, reverse_way, **settings)
+        links = [
+            alignment.symmetrize(there, turned(back), symmetrization)
+            for there, back in zip(links, backward, strict=True)
+        ]
+    has_gold = any(pair.sure for pair in pairs)
+    rates = []
+    for seed in range(seeds if has_gold and dev else 0):
+        twin = untrained(model, seed)
+        twin_links = align(twin, pairs, choose(twin, dev)[0], **settings)
+        rates.append(score(twin_links, pairs).aer)
+    return AlignReport(links, chosen, reverse_way, dev_score, score(links, pairs) if has_gold else None, rates)
+
+
+def untrained(model: Model, seed: int) -> Model:
+    """The same model with the random weights that training would begin with."""
+    import torch
+
+    from regard.engines.torch import TorchEngine
+
+    engine = model.engine
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = type(engine.model)(engine.model.config).eval()
+    return Model(TorchEngine(network, engine.tokens), f"{model.name}, untrained")
+
+
+def read_counted(name: str, split: world.Split) -> list[CountedPair]:
+    """Pairs with gold links: a file of hand-made alignments, or world[:N].
+
+    Raises:
+        DataError: no such file, or not of that form.
+    """
+    if name == "world" or name.startswith("world:"):
+        (source,) = parse_data([name])
+        return [CountedPair.of_world(pair) for pair in world.generate(split, source.world_pairs)]
+    return [CountedPair.of_gold(pair) for pair in alignment.read_gold(name)]
+
+
+def read_text(data: Sequence[str], source_language: str = "", target_language: str = "") -> list[CountedPair]:
+    """DATA whose words are to be aligned, every pair of it.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    pairs, _ = load_pairs(
+        list(data),
+        source_language=source_language or None,
+        target_language=target_language or None,
+        filters=Filters.none(),
+        split="test",
+    )
+    return [CountedPair.of_text(*pair) for pair in zip(pairs.sources, pairs.targets, strict=True)]
+
+
+def turned(links: Links) -> Links:
+    """The links of a model that translates the other way, as (source, target) of this one."""
+    return {(source, target) for target, source in links}
+
+
+def turned_pair(pair: CountedPair) -> CountedPair:
+    """The pair as a model that translates the other way sees it."""
+    return CountedPair(
+        pair.target,
+        pair.source,
+        pair.target_words,
+        pair.source_words,
+        frozenset(turned(set(pair.sure))),
+        frozenset(turned(set(pair.possible))),
+    )
+
+
+def score(links: Sequence[Links], pairs: Sequence[CountedPair]) -> AlignmentScore:
+    """Alignment error rate, precision and recall against the pairs' gold.
+
+    Raises:
+        DataError: they have no gold links.
+    """
+    return alignment.alignment_error_rate(links, [pair.sure for pair in pairs], [pair.possible for pair in pairs])
+
+
+def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = False) -> list[np.ndarray]:
+    """Attention between the words of each pair, (layers, heads, target words, source words).
+
+    A word's pieces are merged as `words_from_pieces` says; what goes to the end of the sentence belongs to no word.
+
+    Args:
+        shifted: take the row after the one that predicted a piece; see `Way`.
+
+    Raises:
+        ModelError: the model has no attention to its source, or cannot take a pair whole.
+    """
+    tokens, limit = model.engine.tokens, model.engine.max_length
+    sources = [tokens.encode_source(pair.source) for pair in pairs]
+    targets = [tokens.encode_target(pair.target) for pair in pairs]
+    for pair, source, target in zip(pairs, sources, targets, strict=True):
+        if max(len(source), len(target) + 1) > limit:
+            raise ModelError(
+                f"a pair has {max(len(source), len(target) + 1):,} tokens, the model takes {limit:,}: "
+                f"{pair.source[:60]!r}. Leave it out, or train with a higher model.max_length."
+            )
+    found = model.engine.attention(sources, targets)
+    if not all("cross" in weights for weights in found):
+        raise ModelError("this model has no attention to its source: there is nothing to align with.")
+    results = []
+    for pair, weights in zip(pairs, found, strict=True):
+        source_groups = piece_groups(tokens.source_spans(pair.source), word_spans(pair.source, pair.source_words))
+        target_groups = piece_groups(tokens.target_spans(pair.target), word_spans(pair.target, pair.target_words))
+        rows = weights["cross"][:, :, 1:] if shifted else weights["cross"][:, :, :-1]  # one a target piece
+        merged = [[alignment.words_from_pieces(head, source_groups, target_groups) for head in layer] for layer in rows]
+        results.append(np.array(merged))
+    return results
+
+
+def word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where each word stands in the text, in order: characters (first, end).
+
+    Raises:
+        DataError: a word is not there, or not in this order.
+    """
+    spans, position = [], 0
+    for word in words:
+        first = text.find(word, position)
+        if first < 0:
+            raise DataError(f"word {word!r} does not stand in {text!r} after character {position}.")
+        position = first + len(word)
+        spans.append((first, position))
+    return spans
+
+
+def piece_groups(spans: Sequence[tuple[int, int]], words: Sequence[tuple[int, int]]) -> Groups:
+    """For each word the pieces that share most of their characters with it; a piece of no word is in no group."""
+    groups: Groups = [[] for _ in words]
+    for piece, (first, end) in enumerate(spans):
+        shared = [min(end, word_end) - max(first, word_first) for word_first, word_end in words]
+        if shared and max(shared) > 0:
+            groups[int(np.argmax(shared))].append(piece)
+    return groups

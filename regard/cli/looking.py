@@ -1,0 +1,175 @@
+"""Commands that look into a translator: look, align."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from regard.cli.options import FromOption, JsonOption, ToOption, say
+from regard.errors import ConfigError, InputError
+from regard.streams import stdin_chunks, writer
+
+if TYPE_CHECKING:
+    from regard.look.weights import Look, Matrix
+
+
+def look(
+    model: Annotated[Path, typer.Argument(help="Model folder or run folder.")],
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT...", help="A sentence, or several for a page; none: stdin's lines."),
+    ] = None,
+    target: Annotated[str, typer.Option(help="Its translation; none: the model's own.")] = "",
+    kind: Annotated[str, typer.Option(help="cross (to the source), encoder or decoder.")] = "cross",
+    layer: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
+    head: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
+    pieces: Annotated[bool, typer.Option("--pieces", help="Sub-word pieces, not words.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Page: .html; picture: .png, .svg, .pdf; none: in the terminal.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what the model attends to while it translates a sentence.
+
+    Example: regard look runs/mine "The cat sleeps because it is tired." --out cat.html
+    """
+    import regard.api
+    from regard.look import page, style
+
+    is_page = out is not None and out.suffix.lower() in (".html", ".htm")
+    if out is not None and not is_page:
+        style.check(out)  # a mistake shows before the long work
+    if layer == 0 or head == 0:
+        raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
+    texts = text or [line for chunk in stdin_chunks() for line in chunk if line.strip()]
+    if not texts or (len(texts) > 1 and (not is_page or target)):
+        raise InputError(
+            f"found {len(texts)} sentences. One is looked at, or several in a page (--out look.html) without --target."
+        )
+    translator = regard.api.load(model)
+    looks = [translator.look(each, target or None) for each in texts]
+    chosen = {"layer": _from_zero(layer), "head": _from_zero(head)}
+    if out is not None and is_page:
+        carried = page.write_page(looks, out, kind=kind, **chosen)
+        if carried:
+            layers = "; ".join(
+                f"{name} {', '.join(str(each + 1) for each in each_kind)}" for name, each_kind in carried.items()
+            )
+            say(f"not all layers fit into one page; it carries {layers}. Choose another with --kind and --layer.")
+        say(f"page: {out}")
+        return
+    matrix = looks[0].matrix(kind, **chosen, pieces=pieces)
+    if out is not None:
+        _draw(matrix, looks[0].model, out)
+    if as_json:
+        typer.echo(json.dumps(_look_json(looks[0], matrix), ensure_ascii=False))
+    elif out is None:
+        _print_matrix(looks[0], matrix)
+
+
+def _draw(matrix: "Matrix", model: str, out: Path) -> None:
+    from regard.look.matrix import draw_matrix
+
+    draw_matrix(
+        matrix.weights,
+        matrix.columns,
+        matrix.rows,
+        out,
+        special_source=matrix.special_columns,
+        special_target=matrix.special_rows,
+        title=f"{model}: {matrix.title}" if model else matrix.title,
+        note=matrix.note,
+    )
+    say(f"picture: {out}")
+
+
+def _print_matrix(found: "Look", matrix: "Matrix") -> None:
+    import shutil
+
+    from regard.look.terminal import matrix_lines
+
+    typer.echo(f"{found.source_text}\n{found.target_text}\n")
+    colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    width = shutil.get_terminal_size().columns if colours else 10_000
+    typer.echo("\n".join(matrix_lines(matrix, width=width, colours=colours)))
+
+
+def _look_json(found: "Look", matrix: "Matrix") -> dict[str, Any]:
+    return {
+        "source": found.source_text,
+        "target": found.target_text,
+        "attention": matrix.title,
+        "rows": list(matrix.rows),
+        "columns": list(matrix.columns),
+        "weights": [[round(float(weight), 6) for weight in row] for row in matrix.weights],
+        "log_probs": list(found.log_probs),
+    }
+
+
+def align(
+    model: Annotated[Path, typer.Argument(help="Model folder or run folder.")],
+    data: Annotated[
+        list[str] | None, typer.Argument(metavar="DATA...", help="Pairs to align; none: those of --gold.")
+    ] = None,
+    gold: Annotated[
+        str, typer.Option(help="Hand-made alignments (TSV: words, words, links) or world[:N], to score on.")
+    ] = "",
+    dev: Annotated[str, typer.Option(help="The same, to choose layer and head on.")] = "",
+    layer: Annotated[int | None, typer.Option(help="From 1; none: the mean, or chosen with --dev.")] = None,
+    head: Annotated[int | None, typer.Option(help="From 1; none: the mean, or chosen with --dev.")] = None,
+    shifted: Annotated[bool, typer.Option("--shifted", help="Read the attention after a word, not before it.")] = False,
+    method: Annotated[str, typer.Option(help="argmax or threshold.")] = "argmax",
+    threshold: Annotated[float | None, typer.Option(help="Least weight of a link.")] = None,
+    reverse_model: Annotated[Path | None, typer.Option(help="A model of the other direction, to combine with.")] = None,
+    symmetrize: Annotated[
+        str, typer.Option(help="intersection, union or grow-diag-final-and.")
+    ] = "grow-diag-final-and",
+    untrained: Annotated[int, typer.Option(help="Models with random weights to make the same choice over.")] = 3,
+    source_language: FromOption = "",
+    target_language: ToOption = "",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the links here, not to stdout.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Align the words of sentence pairs by attention (i-j, counted from 0), and score it where gold is given.
+
+    Example: regard align runs/mine --dev dev.gold.tsv --gold test.gold.tsv
+    """
+    import regard.api
+    from regard.aligning import Way, align_pairs, read_counted, read_text
+    from regard.evaluation.alignment import format_links
+
+    if bool(data) == bool(gold):
+        raise InputError("align takes pairs to align (DATA), or pairs with gold links to be scored on (--gold).")
+    if dev and (layer, head, shifted) != (None, None, False):
+        raise ConfigError("--dev chooses layer and head; leave out --layer, --head and --shifted.")
+    if layer == 0 or head == 0:
+        raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
+    pairs = read_counted(gold, "test") if gold else read_text(data or [], source_language, target_language)
+    report = align_pairs(
+        regard.api.load(model),
+        pairs,
+        dev=read_counted(dev, "dev") if dev else (),
+        way=Way(_from_zero(layer), _from_zero(head), shifted),
+        method=method,
+        threshold=threshold,
+        reverse_model=regard.api.load(reverse_model) if reverse_model else None,
+        symmetrization=symmetrize,
+        seeds=untrained,
+    )
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+        return
+    if out is not None or not gold:
+        with writer(out) as write:
+            for links in report.links:
+                write(format_links(links))
+    for line in report.lines():
+        (typer.echo if gold else say)(line)
+
+
+def _from_zero(number: int | None) -> int | None:
+    """Layers and heads count from 1 for people, from 0 in Python; negative ones from the end for both."""
+    return number - 1 if number is not None and number > 0 else number

@@ -1,0 +1,67 @@
+"""What several commands share: options, and how their values are read."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from regard.errors import ConfigError
+
+DataArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="DATA...",
+        help="Two line-aligned files, or TSV, JSONL, TMX, PO files (each optionally FILE:WEIGHT), or world[:N].",
+    ),
+]
+FromOption = Annotated[str, typer.Option("--from", help="Source language (BCP-47), where names or files need it.")]
+ToOption = Annotated[str, typer.Option("--to", help="Target language (BCP-47).")]
+ReverseOption = Annotated[bool, typer.Option("--reverse", help="Translate from the second side to the first.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print results as JSON, for machines.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=c", help="One setting, such as training.seed=2.")
+]
+
+
+def read_tables(config: Path | None, settings: list[str] | None) -> tuple[dict[str, dict[str, Any]], str]:
+    """The settings a person gave: a file's, with single values put over them; and where they stand, for messages."""
+    from regard.config import parse_setting, read_toml
+
+    tables: dict[str, dict[str, Any]] = read_toml(config) if config else {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{config}: {name} stands outside any table. Put it under [model] or another.")
+    for text in settings or []:
+        section, key, value = parse_setting(text)
+        tables.setdefault(section, {})[key] = value
+    given = [str(config)] if config else []
+    return tables, " and ".join([*given, "--set"] if settings else given) or "settings"
+
+
+def data_settings_of(
+    tables: dict[str, dict[str, Any]], where: str, *, train: list[str], dev: list[str] | None, **options: object
+) -> Any:
+    """The [data] table, taken out of the others, with what the command line says put over it."""
+    from regard.config import from_dict
+    from regard.runs.settings import DataSettings
+
+    said = {key: value for key, value in options.items() if value or (key, value) == ("filter", False)}
+    if dev:
+        said["dev"] = dev
+    return from_dict(DataSettings, {**tables.pop("data", {}), **said, "train": train}, f"{where}, [data]")
+
+
+def length_edges(lengths: str) -> tuple[int, ...]:
+    try:
+        edges = tuple(int(edge) for edge in lengths.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--lengths {lengths}: expected whole numbers with commas, such as 10,20,30.") from error
+    if any(low >= high for low, high in zip((0, *edges), edges, strict=False)):
+        raise ConfigError(f"--lengths {lengths}: the numbers must ascend from 1 or more, such as 10,20,30.")
+    return edges
+
+
+def say(text: str) -> None:
+    """A line for people."""
+    print(text, file=sys.stderr, flush=True)
