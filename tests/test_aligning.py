@@ -50,7 +50,7 @@ class WordTokens:
 
 
 def fake_model(pairs: Sequence[CountedPair], planted: Way, layers: int = 3, heads: int = 2) -> Any:
-    """A model one of whose heads looks where gold says, from the first to the last piece; the others at the first piece."""
+    """A model one of whose heads looks where gold says, at all pieces; the others look at the first piece."""
     tokens = WordTokens(pairs)
     texts = {tuple(tokens.encode_source(pair.source)): pair for pair in pairs}
     assert len(texts) <= len(pairs)

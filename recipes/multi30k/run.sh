@@ -10,4 +10,4 @@ regard train "$data/train.en.gz" "$data/train.$language.gz" \
     --dev "$data/val.en.gz" --dev "$data/val.$language.gz" --from en --to "$language" \
     -c "$here/$recipe.toml" --out "$run"
 regard evaluate "$run" "$data/test_2016_flickr.en.gz" "$data/test_2016_flickr.$language.gz" \
-    --from en --to "$language" --paper "$language" --lengths 10,15,20 --out "$run/test_2016_flickr.$language"
+    --from en --to "$language" --paper "$language" --lengths 10,15,20 --length-penalty 1.4 --out "$run/test_2016_flickr.$language"
