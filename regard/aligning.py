@@ -296,8 +296,7 @@ def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = 
         source_groups = piece_groups(tokens.source_spans(pair.source), word_spans(pair.source, pair.source_words))
         target_groups = piece_groups(tokens.target_spans(pair.target), word_spans(pair.target, pair.target_words))
         rows = weights["cross"][:, :, 1:] if shifted else weights["cross"][:, :, :-1]  # one a target piece
-        merged = [[alignment.words_from_pieces(head, source_groups, target_groups) for head in layer] for layer in rows]
-        results.append(np.array(merged))
+        results.append(alignment.words_from_pieces(rows, source_groups, target_groups))
     return results
 
 

@@ -27,14 +27,13 @@ ORDER = [
     "runs",
     "api",
     "aligning",
+    "heads",
     "scoring",
     "progress",
     "compare",
     "demo",
     "streams",
-    "streams",
     "cli",
-    "__main__",
     "__main__",
 ]
 # Values that carry no code of their layer: torch-free, and spoken by engines, translation and the command line alike.

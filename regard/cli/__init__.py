@@ -26,6 +26,7 @@ for command in (  # in the order of `regard --help`
     translating.evaluate,
     looking.look,
     looking.align,
+    looking.heads,
     training.compare,
     training.demo,
 ):

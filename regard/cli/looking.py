@@ -1,8 +1,9 @@
-"""Commands that look into a translator: look, align."""
+"""Commands that look into a translator: look, align, heads."""
 
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -168,6 +169,49 @@ def align(
                 write(format_links(links))
     for line in report.lines():
         (typer.echo if gold else say)(line)
+
+
+def heads(
+    model: Annotated[Path, typer.Argument(help="Model folder or run folder.")],
+    data: Annotated[
+        list[str] | None, typer.Argument(metavar="DATA...", help="Pairs to measure on; none: world:500.")
+    ] = None,
+    find: Annotated[str, typer.Option(help="coreference, alignment, previous or next: which head does it best.")] = "",
+    dev: Annotated[str, typer.Option(help="With --find, DATA to choose the head on.")] = "world:500",
+    untrained: Annotated[int, typer.Option(help="With --find, models with random weights to do the same with.")] = 3,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure what each head of attention does: near or far, which word, the aligned word, the antecedent of it.
+
+    Example: regard heads runs/mine world:1000 --find coreference
+    """
+    import regard.api
+    from regard import heads as roles_of
+    from regard.look import style
+
+    if out is not None:
+        style.check(out)
+    if find and find not in roles_of.FINDABLE:
+        raise InputError(f"there is no role {find!r} to find. Known are {', '.join(roles_of.FINDABLE)}.")
+    it_share = 1.0 if find == "coreference" else 0.3
+    pairs, rules = roles_of.read(data or ["world:500"], "test", it_share)
+    loaded = regard.api.load(model)
+    measured = roles_of.measure(loaded, pairs)
+    found = None
+    if find:
+        dev_pairs, _ = roles_of.read([dev], "dev", it_share)
+        found = roles_of.find(loaded, find, dev_pairs, pairs, seeds=untrained, rules=rules)
+    if out is not None:
+        roles_of.draw(measured, out, title=f"{loaded.name}: what each head does", note=" ".join(data or ["world:500"]))
+        say(f"picture: {out}")
+    if as_json:
+        rows = {"heads": roles_of.to_json(measured), "found": asdict(found) if found else None}
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    typer.echo("\n".join(roles_of.table(measured)))
+    if found is not None:
+        typer.echo("\n".join(["", *roles_of.found_lines(find, found)]))
 
 
 def _from_zero(number: int | None) -> int | None:

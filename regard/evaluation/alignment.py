@@ -185,20 +185,22 @@ def words_from_pieces(
     after that without renormalising, so a row sums to less than 1 by what went to them.
 
     Args:
-        weights: (target pieces, source pieces).
+        weights: (..., target pieces, source pieces); all layers and heads at once if wanted.
         source_groups: for each source word the indices of its pieces. A piece may belong to two words (where gold
             tokens are finer than white space) and then counts for both; a word may have none and gets 0.
         target_groups: likewise for target words.
 
     Returns:
-        (target words, source words), in the floating-point type of `weights`.
+        (..., target words, source words), in the floating-point type of `weights`.
 
     Raises:
-        ShapeError: weights that are not a matrix or not finite, a piece index out of range or twice in one word.
+        ShapeError: weights that are no matrices or not finite, a piece index out of range or twice in one word.
     """
-    weights = _matrix(weights)
-    source_membership = _membership(source_groups, weights.shape[1], "source")  # (source words, source pieces)
-    target_membership = _membership(target_groups, weights.shape[0], "target")
+    weights = _finite(weights)
+    if weights.ndim < 2:
+        raise ShapeError(f"weights must be (..., target, source), got shape {weights.shape}.")
+    source_membership = _membership(source_groups, weights.shape[-1], "source")  # (source words, source pieces)
+    target_membership = _membership(target_groups, weights.shape[-2], "target")
     num_pieces = np.maximum(target_membership.sum(axis=1, keepdims=True), 1)
     merged = (target_membership / num_pieces) @ weights @ source_membership.T
     return merged.astype(weights.dtype, copy=False)
@@ -283,11 +285,16 @@ def _gold_pair(line: bytes, where: str) -> GoldPair:
 
 
 def _matrix(weights: np.ndarray) -> np.ndarray:
-    weights = np.asarray(weights)
+    weights = _finite(weights)
     if weights.ndim != 2:
         raise ShapeError(
             f"weights must be (target, source), got shape {weights.shape}; choose a layer and a head first."
         )
+    return weights
+
+
+def _finite(weights: np.ndarray) -> np.ndarray:
+    weights = np.asarray(weights)
     if not np.issubdtype(weights.dtype, np.floating):
         weights = weights.astype(np.float64)
     if not np.isfinite(weights).all():

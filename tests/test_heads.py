@@ -1,0 +1,195 @@
+"""What heads do: planted heads are found, measures are their formulas, and chance stands beside what was chosen."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import Command
+
+from regard import heads
+from regard.aligning import CountedPair
+from regard.errors import InputError, ModelError
+from regard.heads import HeadPair, Mention
+
+pytest.importorskip("torch")
+
+PAIR = HeadPair(
+    CountedPair(
+        "the cat saw it .",
+        "o gato viu ele .",
+        ("the", "cat", "saw", "it", "."),
+        ("o", "gato", "viu", "ele", "."),
+        frozenset((place, place) for place in range(4)),
+    ),
+    (Mention(source=3, target=3, antecedent_source=1, antecedent_target=1, candidates=(0, 1)),),
+)
+
+
+class WordTokens:
+    """One piece a word, eos at the end of a source."""
+
+    def encode_source(self, text: str) -> list[int]:
+        return [*range(len(text.split())), -1]
+
+    def encode_target(self, text: str) -> list[int]:
+        return list(range(len(text.split())))
+
+    def target_spans(self, text: str) -> list[tuple[int, int]]:
+        spans, place = [], 0
+        for word in text.split():
+            first = text.index(word, place)
+            place = first + len(word)
+            spans.append((first, place))
+        return spans
+
+    def source_spans(self, text: str) -> list[tuple[int, int]]:
+        return [*self.target_spans(text), (len(text), len(text))]
+
+
+def model_of(weights: dict[str, np.ndarray]) -> Any:
+    """A model that gives these weights (layers, heads, rows, columns) for every pair."""
+
+    def attention(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[dict[str, np.ndarray]]:
+        return [weights for _ in sources]
+
+    engine = SimpleNamespace(tokens=WordTokens(), attention=attention, max_length=50)
+    return SimpleNamespace(engine=engine, name="planted")
+
+
+def one_hot(rows: int, columns: int, where: Sequence[int]) -> np.ndarray:
+    weights = np.zeros((rows, columns), dtype=np.float32)
+    weights[np.arange(rows), where] = 1
+    return weights
+
+
+@pytest.fixture
+def planted() -> Any:
+    """Encoder heads: previous, next, itself, eos; cross heads: aligned, antecedent; decoder heads: latest, start."""
+    encoder = [
+        one_hot(6, 6, [0, 0, 1, 2, 3, 4]),
+        one_hot(6, 6, [1, 2, 3, 4, 5, 5]),
+        one_hot(6, 6, range(6)),
+        one_hot(6, 6, [5] * 6),
+    ]
+    cross = [one_hot(6, 6, range(6)), one_hot(6, 6, [1] * 6)]
+    decoder = [one_hot(6, 6, range(6)), one_hot(6, 6, [0] * 6)]  # columns: the start, then the words
+    return model_of({"encoder": np.array([encoder]), "cross": np.array([cross]), "decoder": np.array([decoder])})
+
+
+def test_measures_of_planted_heads(planted: Any) -> None:
+    found = {roles.name: roles.measures for roles in heads.measure(planted, [PAIR])}
+    assert list(found) == [
+        "cross 1.1",
+        "cross 1.2",
+        *(f"encoder 1.{head}" for head in range(1, 5)),
+        "decoder 1.1",
+        "decoder 1.2",
+    ]
+    assert found["encoder 1.1"]["previous"] == 1
+    assert found["encoder 1.1"]["distance"] == pytest.approx(0.8), "the first word looks at itself"
+    assert found["encoder 1.2"]["next"] == 1
+    itself = found["encoder 1.3"]
+    assert (itself["same"], itself["separators"]) == (1, 0.2)
+    assert itself["spread"] == itself["previous"] == itself["next"] == itself["distance"] == 0
+    assert found["encoder 1.4"]["separators"] == 1
+    assert found["cross 1.1"]["aligned"] == 1
+    assert (found["cross 1.1"]["antecedent"], found["cross 1.2"]["antecedent"], found["cross 1.2"]["candidate"]) == (
+        0,
+        1,
+        1,
+    )
+    assert found["decoder 1.1"]["previous"] == 1
+    assert found["decoder 1.2"]["separators"] == 1
+    assert "next" not in found["decoder 1.1"]
+    assert "candidate" not in found["decoder 1.1"]
+
+
+def test_means_are_over_rows_and_sentences() -> None:
+    uniform = np.full((1, 1, 6, 6), 1 / 6, dtype=np.float32)
+    (roles,) = heads.measure(model_of({"encoder": uniform}), [PAIR, HeadPair(PAIR.pair)])
+    assert roles.measures["spread"] == pytest.approx(np.log2(6), abs=1e-4)
+    assert roles.measures["previous"] == roles.measures["same"] == pytest.approx(1 / 6)
+    assert roles.measures["separators"] == pytest.approx(2 / 6), "the full stop and the end"
+    assert roles.measures["distance"] == pytest.approx(np.abs(np.subtract.outer(range(5), range(5))).mean(), abs=1e-6)
+    assert roles.measures["antecedent"] == 0, "one mention, and the first of equals is another word"
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [("coreference", "cross 1.2"), ("alignment", "cross 1.1"), ("previous", "encoder 1.1"), ("next", "encoder 1.2")],
+)
+def test_the_planted_head_is_found(planted: Any, what: str, name: str) -> None:
+    found = heads.find(planted, what, [PAIR], [PAIR], seeds=0, rules={"nearest": 0.5})
+    assert (found.chosen.name, found.test) == (name, 1)
+    assert found.rules == ({"nearest": 0.5} if what == "coreference" else {})
+    assert heads.found_lines(what, found)[0] == f"{what}: {name}, chosen on dev (1.000), on test 1.000"
+
+
+def test_what_cannot_be_found(planted: Any) -> None:
+    with pytest.raises(
+        InputError, match=r"no role 'syntax' to find\. Known are coreference, previous, next, alignment"
+    ):
+        heads.find(planted, "syntax", [PAIR], [PAIR])
+    with pytest.raises(InputError, match="these pairs say nothing of coreference: that needs gold"):
+        heads.find(planted, "coreference", [HeadPair(PAIR.pair)], [PAIR])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tiny_model import make_folder
+
+    return make_folder(tmp_path_factory.mktemp("heads") / "model", max_length=400)
+
+
+def test_heads_of_a_real_model(run: Command, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    arguments = ("heads", model, "world:12", "--find", "coreference", "--dev", "world:8", "--untrained", 2)
+    found = run(*arguments, "--out", tmp_path / "heads.png")
+    assert found.status == 0
+    assert (tmp_path / "heads.png").stat().st_size > 5_000
+    assert sum(line.split()[0] in ("cross", "encoder", "decoder") for line in found.lines if line) == 12
+    assert "coreference: " in found.out
+    assert "the same choice over models with random weights: " in found.out
+    assert "rules: nearest " in found.out
+    plain = json.loads(run(*arguments, "--json").out)
+    assert len(plain["heads"]) == 12
+    assert {(each["layer"], each["head"]) for each in plain["heads"]} == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    assert len(plain["found"]["untrained"]) == 2
+    for each in plain["heads"]:
+        shares = [value for name, value in each["measures"].items() if name not in ("distance", "spread")]
+        assert all(0 <= value <= 1 + 1e-9 for value in shares)
+
+
+def test_heads_on_a_persons_own_pairs(run: Command, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("the cat sees\to gato vê\nthe dog\to cão\n", encoding="utf-8")
+    found = run("heads", model, tmp_path / "pairs.tsv")
+    assert found.status == 0
+    assert "previous" in found.lines[0]
+    assert "antecedent" not in found.lines[0]
+    assert "aligned" not in found.lines[0]
+
+
+def test_mistakes(run: Command, model: Path, tmp_path: Path) -> None:
+    from tiny_model import make_folder
+
+    for arguments, message in (
+        (["--find", "syntax"], "there is no role 'syntax' to find"),
+        (["missing.tsv"], "missing.tsv"),
+        (["world:2", "--out", "x.gif"], "must end in .png, .svg or .pdf"),
+    ):
+        found = run("heads", model, *arguments)
+        assert found.status == 2
+        assert message in found.err
+    rnn = run("heads", make_folder(tmp_path / "rnn", "rnn", max_length=400), "world:2")
+    assert rnn.status == 2
+    assert "this model has no attention: it has no heads to measure" in rnn.err
+
+
+def test_a_pair_the_model_cannot_take_is_refused(planted: Any) -> None:
+    planted.engine.max_length = 5
+    with pytest.raises(ModelError, match="a pair has 6 tokens, the model takes 5"):
+        heads.measure(planted, [PAIR])
