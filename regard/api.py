@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+import numpy as np
+
 from regard.decoding.options import SearchOptions
-from regard.errors import MissingDependencyError, ModelError
+from regard.errors import InputError, MissingDependencyError, ModelError
+from regard.look.effects import Effects, effects
 from regard.look.weights import Look
 from regard.look.words import line
 from regard.translation import Translation, translate
@@ -92,7 +95,36 @@ class Model:
             source=line(source, tokens.source_pieces(source_ids)[:-1], tokens.source_spans(source)[:-1], after=end),
             target=line(target, target_pieces, spans, after=end),
             read=line(target, target_pieces, spans, before=start),
+            target_ids=tuple(target_ids),
             weights=weights,
             log_probs=tuple(self.engine.score([source_ids], [target_ids])[0]),
             model=self.name,
         )
+
+    def effects(self, look: Look, kind: str = "cross", layer: int | None = None, head: int | None = None) -> Effects:
+        """What the translation's probability loses when a source word is left out, beside the attention to that word.
+
+        Each word is taken out of the text in turn, and the same translation is scored again ("leave one out"). Nothing
+        is said of words together: two that stand for each other may both seem to matter little.
+
+        Args:
+            look: what `look` gave.
+            kind, layer, head: which attention stands beside it, as in `Look.attention`; not "decoder".
+
+        Raises:
+            InputError: there is no such attention to source words.
+        """
+        if kind == "decoder":
+            raise InputError("attention of kind 'decoder' goes to the target; effects are those of source words.")
+        look.piece_attention(kind, layer, head)  # a mistake shows before the work
+        tokens = self.engine.tokens
+        target_ids = look.target_ids
+        spans = tokens.source_spans(look.source_text)
+        groups = [group for group, special in zip(look.source.groups, look.source.special, strict=True) if not special]
+        sources = [tokens.encode_source(look.source_text)]
+        for group in groups:
+            first, end = spans[group[0]][0], spans[group[-1]][1]
+            sources.append(tokens.encode_source((look.source_text[:first] + look.source_text[end:]).strip()))
+        scores = np.array(self.engine.score(sources, [target_ids] * len(sources)))  # (1 + source words, target pieces)
+        by_word = np.stack([scores[:, list(pieces)].sum(axis=1) for pieces in look.target.groups])  # (T, 1 + S)
+        return effects(look, by_word[:, :1] - by_word[:, 1:], kind, layer, head)

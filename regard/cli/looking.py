@@ -14,6 +14,7 @@ from regard.errors import ConfigError, InputError
 from regard.streams import stdin_chunks, writer
 
 if TYPE_CHECKING:
+    from regard.look.effects import Effects
     from regard.look.weights import Look, Matrix
 
 
@@ -28,6 +29,9 @@ def look(
     layer: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
     head: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
     pieces: Annotated[bool, typer.Option("--pieces", help="Sub-word pieces, not words.")] = False,
+    effects: Annotated[
+        bool, typer.Option("--effects", help="Also what the translation loses without each source word.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Page: .html; picture: .png, .svg, .pdf; none: in the terminal.")
     ] = None,
@@ -40,6 +44,8 @@ def look(
     import regard.api
     from regard.look import page, style
 
+    if effects and out is not None and out.suffix.lower() in (".html", ".htm"):
+        raise ConfigError("--effects are printed, or given with --json; a page does not show them.")
     is_page = out is not None and out.suffix.lower() in (".html", ".htm")
     if out is not None and not is_page:
         style.check(out)  # a mistake shows before the long work
@@ -63,12 +69,16 @@ def look(
         say(f"page: {out}")
         return
     matrix = looks[0].matrix(kind, **chosen, pieces=pieces)
+    measured = translator.effects(looks[0], kind, **chosen) if effects else None
     if out is not None:
         _draw(matrix, looks[0].model, out)
     if as_json:
-        typer.echo(json.dumps(_look_json(looks[0], matrix), ensure_ascii=False))
-    elif out is None:
+        typer.echo(json.dumps(_look_json(looks[0], matrix, measured), ensure_ascii=False))
+        return
+    if out is None:
         _print_matrix(looks[0], matrix)
+    if measured is not None:
+        typer.echo("\n".join([*([] if out else [""]), *measured.lines()]))
 
 
 def _draw(matrix: "Matrix", model: str, out: Path) -> None:
@@ -98,8 +108,8 @@ def _print_matrix(found: "Look", matrix: "Matrix") -> None:
     typer.echo("\n".join(matrix_lines(matrix, width=width, colours=colours)))
 
 
-def _look_json(found: "Look", matrix: "Matrix") -> dict[str, Any]:
-    return {
+def _look_json(found: "Look", matrix: "Matrix", measured: "Effects | None") -> dict[str, Any]:
+    rows: dict[str, Any] = {
         "source": found.source_text,
         "target": found.target_text,
         "attention": matrix.title,
@@ -108,6 +118,15 @@ def _look_json(found: "Look", matrix: "Matrix") -> dict[str, Any]:
         "weights": [[round(float(weight), 6) for weight in row] for row in matrix.weights],
         "log_probs": list(found.log_probs),
     }
+    if measured is not None:
+        rows["effects"] = {
+            "words": list(measured.words),
+            "attention": measured.attention.tolist(),
+            "effect": measured.effect.tolist(),
+            "losses": measured.losses.tolist(),
+            "rank_correlation": measured.rank_correlation,
+        }
+    return rows
 
 
 def align(

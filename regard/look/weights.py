@@ -48,6 +48,7 @@ class Look:
     weights: Mapping[str, np.ndarray]  # by kind: (layers, heads, rows, columns), between pieces, before dropout
     log_probs: tuple[float, ...]  # of each target piece and the end, in nats
     model: str = ""  # its name, for people
+    target_ids: tuple[int, ...] = ()  # the target as the model wrote it, without start and end
 
     def sides(self, kind: str) -> tuple[Line, Line]:
         """What the rows and the columns of a kind of attention are.

@@ -1,0 +1,67 @@
+"""Is attention an explanation? What the output loses without a source word, beside what attention gives that word."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from regard.look.weights import Look
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What leaving out each source word does to the probability of the translation that the model gave."""
+
+    words: tuple[str, ...]  # of the source, without special tokens
+    losses: np.ndarray  # (target words with the end, source words): nats each target word loses without the source word
+    attention: np.ndarray  # (source words,), the share of all attention that goes to the word
+
+    @property
+    def effect(self) -> np.ndarray:
+        """(source words,): nats the whole translation loses without the word; negative: it would gain."""
+        return self.losses.sum(axis=0)
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's, between attention and effect over the source words; NaN where there are fewer than two."""
+        return spearman(self.attention, self.effect)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        width = max([4, *map(len, self.words)])
+        lines = [f"{'word':<{width}}  attention  effect (nats)"]
+        for word, share, effect in zip(self.words, self.attention, self.effect, strict=True):
+            lines.append(f"{word:<{width}}  {share:9.2f}  {effect:13.2f}")
+        return [
+            *lines,
+            "",
+            "effect: what the translation's log-probability loses when the word is taken out of the source.",
+            f"rank correlation of the two: {self.rank_correlation:.2f}. Attention says where the model looks, not what "
+            "its output rests on.",
+        ]
+
+
+def effects(look: Look, losses: np.ndarray, kind: str, layer: int | None, head: int | None) -> Effects:
+    """Put losses beside the attention that a layer or head gives each source word.
+
+    Args:
+        losses: (target words, source words), without special source tokens; see `Effects`.
+    """
+    real = np.flatnonzero(~np.array(look.source.special))
+    weights = look.attention(kind, layer, head)  # (rows, source words)
+    words = tuple(look.source.words[place] for place in real)
+    return Effects(words, losses, weights.mean(axis=0)[real])
+
+
+def spearman(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
+    """Rank correlation: Pearson's of the ranks, equal values sharing the mean of theirs."""
+    ranks = [_ranks(np.asarray(values, dtype=np.float64)) for values in (first, second)]
+    centred = [values - values.mean() if len(values) else values for values in ranks]
+    scale = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
+    return float((centred[0] * centred[1]).sum()) / scale if scale else float("nan")
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts - 1) / 2)[inverse]

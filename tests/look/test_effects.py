@@ -1,0 +1,75 @@
+"""Leave one out: what a source word is worth, against a computation by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import Command
+
+pytest.importorskip("torch")
+
+from tiny_model import SOURCES, TARGETS, make_folder
+
+import regard
+from regard.errors import InputError
+from regard.look.effects import spearman
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("effects") / "model")
+
+
+def test_losses_are_differences_of_forced_scores(folder: Path) -> None:
+    model = regard.load(folder)
+    look = model.look(SOURCES[0], TARGETS[0])
+    found = model.effects(look, layer=1, head=0)
+    words = SOURCES[0].split()
+    assert found.words == tuple(words)
+    tokens = model.engine.tokens
+    target = tokens.encode_target(TARGETS[0])
+
+    def total(text: str) -> float:
+        return sum(model.engine.score([tokens.encode_source(text)], [target])[0])
+
+    for place in range(len(words)):
+        without = " ".join(words[:place] + words[place + 1 :])
+        assert found.effect[place] == pytest.approx(total(SOURCES[0]) - total(without), abs=1e-4)
+    assert found.losses.shape == (len(look.target.words), len(words))
+    np.testing.assert_allclose(found.attention, look.attention("cross", 1, 0)[:, :-1].mean(0))
+    assert -1 <= found.rank_correlation <= 1
+    assert found.rank_correlation == spearman(found.attention, found.effect)
+
+
+def test_a_model_own_translation_is_scored_as_it_wrote_it(folder: Path) -> None:
+    model = regard.load(folder)
+    look = model.look(SOURCES[0])
+    assert list(look.target_ids) == list(model.translate(SOURCES[0]).pieces[0])
+    assert model.effects(look, "encoder").losses.shape == (len(look.target.words), len(SOURCES[0].split()))
+    with pytest.raises(InputError, match="effects are those of source words"):
+        model.effects(look, "decoder")
+    with pytest.raises(InputError, match="there is no layer 5"):
+        model.effects(look, layer=4)
+
+
+def test_spearman_by_hand() -> None:
+    assert spearman([1, 2, 3, 4], [10, 20, 30, 1000]) == pytest.approx(1)
+    assert spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
+    # Ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4: covariance 4.5, variances 4.5 and 5.
+    assert spearman([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
+    assert np.isnan(spearman([1], [2]))
+    assert np.isnan(spearman([1, 1], [2, 3]))
+
+
+def test_on_the_command_line(run: Command, folder: Path, tmp_path: Path) -> None:
+    found = run("look", folder, SOURCES[0], "--effects")
+    assert found.status == 0
+    assert "rank correlation of the two: " in found.out
+    assert "word" in found.out
+    assert [line.split()[0] for line in found.lines if line.split()[:1] and line.split()[0] in SOURCES[0].split()]
+    plain = json.loads(run("look", folder, SOURCES[0], "--effects", "--json").out)
+    assert plain["effects"]["words"] == SOURCES[0].split()
+    refused = run("look", folder, SOURCES[0], "--effects", "--out", tmp_path / "x.html")
+    assert refused.status == 2
+    assert "--effects are printed" in refused.err
