@@ -9,6 +9,7 @@ import numpy as np
 from regard.decoding.options import SearchOptions
 from regard.errors import InputError, MissingDependencyError, ModelError
 from regard.look.effects import Effects, effects
+from regard.look.positions import PositionVectors
 from regard.look.weights import Look
 from regard.look.words import line
 from regard.translation import Translation, translate
@@ -128,3 +129,16 @@ class Model:
         scores = np.array(self.engine.score(sources, [target_ids] * len(sources)))  # (1 + source words, target pieces)
         by_word = np.stack([scores[:, list(pieces)].sum(axis=1) for pieces in look.target.groups])  # (T, 1 + S)
         return effects(look, by_word[:, :1] - by_word[:, 1:], kind, layer, head)
+
+    def positions(self) -> dict[str, PositionVectors]:
+        """What the model adds to token vectors to say where they stand: "source" and "target", or one for both.
+
+        Raises:
+            ModelError: it adds nothing: a recurrent network, or a Transformer without positions.
+        """
+        found = {side: PositionVectors(**facts) for side, facts in self.engine.positions().items()}
+        if not found:
+            raise ModelError(f"a model of type {type(self.engine.model).__name__} has no position vectors.")
+        if len(found) == 2 and np.array_equal(found["source"].vectors, found["target"].vectors):
+            return {"source and target": found["source"]}
+        return found

@@ -32,6 +32,9 @@ def look(
     effects: Annotated[
         bool, typer.Option("--effects", help="Also what the translation loses without each source word.")
     ] = False,
+    positions: Annotated[
+        bool, typer.Option("--positions", help="Draw what the model knows of position; no TEXT, a picture as --out.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Page: .html; picture: .png, .svg, .pdf; none: in the terminal.")
     ] = None,
@@ -51,6 +54,9 @@ def look(
         style.check(out)  # a mistake shows before the long work
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
+    if positions:
+        _draw_positions(model, text, out)
+        return
     texts = text or [line for chunk in stdin_chunks() for line in chunk if line.strip()]
     if not texts or (len(texts) > 1 and (not is_page or target)):
         raise InputError(
@@ -79,6 +85,19 @@ def look(
         _print_matrix(looks[0], matrix)
     if measured is not None:
         typer.echo("\n".join([*([] if out else [""]), *measured.lines()]))
+
+
+def _draw_positions(model: Path, text: list[str] | None, out: Path | None) -> None:
+    import regard.api
+    from regard.look import style
+    from regard.look.positions import draw_positions
+
+    if text or out is None:
+        raise ConfigError("--positions takes no TEXT, and a picture as --out, such as positions.png.")
+    style.check(out)
+    loaded = regard.api.load(model)
+    draw_positions(loaded.positions(), out, title=f"{loaded.name}: what it knows of position")
+    say(f"picture: {out}")
 
 
 def _draw(matrix: "Matrix", model: str, out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from regard.decoding.search import Hypothesis, SearchOptions, search
 from regard.models.folder import load
 from regard.models.protocol import Seq2Seq
 from regard.nn.padded import Padded, pad
+from regard.nn.positions import sinusoids
 
 _LENGTH_STEP = 8  # padded source lengths are multiples of this
 
@@ -122,6 +124,30 @@ class TorchEngine:
                     keys = num_targets if kind == "decoder" else num_sources
                     results[row][kind] = values[number, :, :, :queries, :keys].numpy()
         return results
+
+    @torch.inference_mode()
+    def positions(self) -> dict[str, dict[str, Any]]:
+        """What the model adds to token vectors to say where they stand, by side; empty if it adds nothing.
+
+        Returns:
+            For each side its kind of positions, and as arrays (rows, hidden) the position vectors up to `max_length`,
+            all token vectors as the model scales them, and sinusoidal positions of the same size.
+        """
+        network, config = self.model, self.model.config
+        found = {}
+        for side in ("source", "target"):
+            added = getattr(network, f"{side}_positions", None)
+            vectors = None if added is None else added.vectors(0, config.max_length)
+            if added is None or vectors is None:
+                continue
+            scale = config.hidden_size**0.5 if config.embedding_scale is None else config.embedding_scale
+            found[side] = {
+                "kind": added.kind,
+                "vectors": vectors.numpy().copy(),
+                "tokens": (getattr(network, f"{side}_embedding").weight * scale).numpy(),
+                "sinusoidal": sinusoids(config.max_length, config.hidden_size).numpy(),
+            }
+        return found
 
     def _forced_batch(
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
