@@ -147,11 +147,11 @@
   const css = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
   const rgb = (parts) => `rgb(${parts.join(",")})`;
   function tint(element, weight, mix) {
-    if (mix(weight).join() === mix(0).join()) return untint(element);
-    const parts = mix(weight), light = (parts[0] * 299 + parts[1] * 587 + parts[2] * 114) / 1000 > 128;
+    const parts = mix(weight);
+    if (parts.join() === mix(0).join()) { untint(element); return; }
+    const light = (parts[0] * 299 + parts[1] * 587 + parts[2] * 114) / 1000 > 128;
     element.style.backgroundColor = rgb(parts);
     element.style.color = light ? "#12161b" : "#ffffff";
-    return undefined;
   }
   function untint(element) { element.style.backgroundColor = ""; element.style.color = ""; }
 
