@@ -257,7 +257,8 @@ def _pictures(results: Sequence[Result], models: Mapping[str, Model], sentences:
         )
         pictures.append(path)
     page = out / "index.html"
-    write_page([models["transformer"].look(example.source) for example in [pair, *sentences.examples]], page)
+    shown = dict.fromkeys(example.source for example in [pair, *sentences.examples])  # each once
+    write_page([models["transformer"].look(source) for source in shown], page)
     return [page, *pictures]
 
 
