@@ -94,7 +94,8 @@ def choose(model: Model, dev: Sequence[CountedPair]) -> tuple[Way, AlignmentScor
         ModelError: the model has no attention to its source.
         DataError: the dev pairs have no gold links.
     """
-    weights = {shifted: word_weights(model, dev, shifted=shifted) for shifted in (False, True)}
+    both = _word_weights(model, dev)
+    weights = {False: [plain for plain, _ in both], True: [later for _, later in both]}
     num_layers, num_heads = weights[False][0].shape[:2]
     scored = [
         (score([alignment.from_weights(way.of(each)) for each in weights[way.shifted]], dev), way)
@@ -279,6 +280,11 @@ def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = 
     Raises:
         ModelError: the model has no attention to its source, or cannot take a pair whole.
     """
+    return [later if shifted else plain for plain, later in _word_weights(model, pairs)]
+
+
+def _word_weights(model: Model, pairs: Sequence[CountedPair]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each pair the weights of `word_weights`, plain and shifted, from one forced pass."""
     tokens, limit = model.engine.tokens, model.engine.max_length
     sources = [tokens.encode_source(pair.source) for pair in pairs]
     targets = [tokens.encode_target(pair.target) for pair in pairs]
@@ -295,8 +301,13 @@ def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = 
     for pair, weights in zip(pairs, found, strict=True):
         source_groups = piece_groups(tokens.source_spans(pair.source), word_spans(pair.source, pair.source_words))
         target_groups = piece_groups(tokens.target_spans(pair.target), word_spans(pair.target, pair.target_words))
-        rows = weights["cross"][:, :, 1:] if shifted else weights["cross"][:, :, :-1]  # one a target piece
-        results.append(alignment.words_from_pieces(rows, source_groups, target_groups))
+        rows = weights["cross"]  # one a target piece, and one for the end
+        results.append(
+            (
+                alignment.words_from_pieces(rows[:, :, :-1], source_groups, target_groups),
+                alignment.words_from_pieces(rows[:, :, 1:], source_groups, target_groups),
+            )
+        )
     return results
 
 

@@ -123,6 +123,7 @@ def find(
     *,
     seeds: int = 3,
     rules: Mapping[str, float] | None = None,
+    measured: Sequence[HeadRoles] | None = None,
 ) -> Found:
     """Choose the head that does `what` best on dev, and score that one head on test.
 
@@ -130,6 +131,7 @@ def find(
         what: one of FINDABLE.
         seeds: how many models with random weights the same is done with: what selection alone gives.
         rules: what rules without a model reach on test (see `read`), to stand beside it where antecedents are found.
+        measured: what `measure` gave for the model on test, if that is known already.
 
     Raises:
         InputError: an unknown role, or data that says nothing of it.
@@ -138,15 +140,15 @@ def find(
         raise InputError(f"there is no role {what!r} to find. Known are {', '.join(FINDABLE)}.")
     name = FINDABLE[what]
 
-    def best(candidate: Model) -> tuple[HeadRoles, float]:
+    def best(candidate: Model, on_test: Sequence[HeadRoles] | None = None) -> tuple[HeadRoles, float]:
         measured = [roles for roles in measure(candidate, dev) if name in roles.measures]
         if not measured:
             raise InputError(f"these pairs say nothing of {what}: that needs gold, such as world:1000.")
         chosen = max(measured, key=lambda roles: roles.measures[name])
-        tested = {roles.name: roles.measures.get(name, 0.0) for roles in measure(candidate, test)}
+        tested = {roles.name: roles.measures.get(name, 0.0) for roles in on_test or measure(candidate, test)}
         return chosen, tested[chosen.name]
 
-    chosen, score = best(model)
+    chosen, score = best(model, measured)
     chance = [best(untrained(model, seed))[1] for seed in range(seeds)]
     return Found(name, chosen, score, chance, dict(rules or {}) if name == "antecedent" else {})
 

@@ -239,7 +239,7 @@ def heads(
     found = None
     if find:
         dev_pairs, _ = roles_of.read([dev], "dev", it_share)
-        found = roles_of.find(loaded, find, dev_pairs, pairs, seeds=untrained, rules=rules)
+        found = roles_of.find(loaded, find, dev_pairs, pairs, seeds=untrained, rules=rules, measured=measured)
     if out is not None:
         roles_of.draw(measured, out, title=f"{loaded.name}: what each head does", note=" ".join(data or ["world:500"]))
         say(f"picture: {out}")

@@ -101,9 +101,15 @@ class Tokens:
         return self._spans(self._target, text)
 
     def lay_out_target(self, ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
-        """The text of any target ids, a model's own too, and where in it each stands; control ids stand nowhere."""
+        """The text of any target ids, a model's own too, and where in it each stands.
+
+        As in `decode`, control ids and ids out of range say nothing: their span is empty.
+        """
         control = {self.pad_id, self.unk_id, self.bos_id, self.eos_id}
-        return _lay_out([b"" if number in control else _bytes_of(self._piece(self._target, number)) for number in ids])
+        size = self.vocab_size if self._vocabulary is not None else self._target.vocab_size()
+        silent = [number in control or not 0 <= number < size for number in ids]
+        pieces = self.target_pieces(ids)
+        return _lay_out([b"" if mute else _bytes_of(piece) for piece, mute in zip(pieces, silent, strict=True)])
 
     def merges(self) -> tuple[Merges, Merges]:
         """What byte-pair encoding does with sources and with targets, to cut words in other ways (BPE-dropout).
@@ -210,8 +216,9 @@ def _lay_out(parts: Sequence[bytes]) -> tuple[str, list[tuple[int, int]]]:
     characters, text = [], ""  # by byte, the character it belongs to
     for part in parts:
         for byte in part:
-            characters.append(len(text))
             text += decoder.decode(bytes([byte]))
+            waits = bool(decoder.getstate()[0])  # for the rest of its character, which is then the next one
+            characters.append(len(text) if waits else len(text) - 1)
     text += decoder.decode(b"", final=True)
     prefix = 1 if text.startswith(" ") else 0
     spans, first = [], 0
