@@ -8,10 +8,42 @@ from typing import Any
 
 import regard.api
 from regard.data import pairs as pair_data
+from regard.data import world
 from regard.data.filters import Filters
+from regard.data.pairs import PairSet
 from regard.decoding.options import SearchOptions
-from regard.evaluation import metrics, paper
+from regard.evaluation import coreference, metrics, paper
+from regard.evaluation.coreference import Baseline, GenderAccuracy
 from regard.evaluation.metrics import LengthRow, PairedScore, Score
+
+
+@dataclass(frozen=True)
+class ItReport:
+    """How often *it* of the built-in corpus got the gender of the noun it stands for."""
+
+    accuracy: GenderAccuracy
+    interval: tuple[float, float]  # 95 %
+    rules: dict[str, Baseline]  # rules without a model, on the same sentences
+
+    @classmethod
+    def of(cls, outputs: Sequence[str], pairs: PairSet) -> "ItReport | None":
+        """Score translations of pairs; None if these are not the built-in corpus's, or have no *it*."""
+        if len(pairs.origins) != 1 or not pairs.origins[0].world_pairs:
+            return None
+        drawn = list(world.generate("test", pairs.origins[0].world_pairs))
+        gold = [drawn[line - 1] for line in pairs.lines]
+        accuracy = coreference.gender_accuracy(outputs, gold)
+        return cls(accuracy, accuracy.interval(), coreference.baselines(gold)) if accuracy.total else None
+
+    def lines(self) -> list[str]:
+        """For people."""
+        low, high = (100 * bound for bound in self.interval)
+        rules = "   ".join(f"{name} {100 * rule.gender:.1f} %" for name, rule in self.rules.items())
+        return [
+            f"*it* given the right gender: {100 * self.accuracy.accuracy:.1f} % [{low:.1f}, {high:.1f}] "
+            f"of {self.accuracy.total:,} ({self.accuracy.missing:,} not to be read)",
+            f"  rules: {rules}",
+        ]
 
 
 @dataclass(frozen=True)
@@ -30,6 +62,7 @@ class EvaluationReport:
     paper: Score | None = None
     against: str = ""
     paired: dict[str, PairedScore] = field(default_factory=dict)
+    it: ItReport | None = None  # of the built-in corpus
 
     def lines(self) -> list[str]:
         """For people."""
@@ -50,6 +83,8 @@ class EvaluationReport:
         if self.flags:
             found = ", ".join(f"{flag.replace('_', ' ')} {count:,}" for flag, count in sorted(self.flags.items()))
             lines += ["", f"flagged: {found}"]
+        if self.it is not None:
+            lines += ["", *self.it.lines()]
         if self.paired:
             lines += ["", f"against {self.against} (paired bootstrap; positive: {self.model} is better)"]
             for name, pair in self.paired.items():
@@ -132,6 +167,7 @@ def evaluate_models(
         paper=paper.score(outputs, references, paper_language) if paper_language else None,
         against=str(against or ""),
         paired=paired,
+        it=None if reverse else ItReport.of(outputs, pairs),
     )
 
 

@@ -1,6 +1,7 @@
 """`regard evaluate`: what it says of a model, for people and for machines."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,9 @@ pytest.importorskip("sacrebleu")
 
 import regard.api
 from regard import SearchOptions
+from regard.data import world
 from regard.errors import ConfigError, DataError, ModelError
-from regard.evaluation import metrics
+from regard.evaluation import coreference, metrics
 from regard.scoring import EvaluationReport, evaluate_models
 from regard.translation import Translation
 
@@ -182,3 +184,30 @@ def test_data_that_cannot_be_read_is_told(models: Callable[..., None], tmp_path:
     models(good=good)
     with pytest.raises(DataError, match="there is no such file"):
         evaluate("good", [str(tmp_path / "missing.tsv")])
+
+
+def test_it_is_judged_on_the_built_in_corpus(models: Callable[..., None]) -> None:
+    pairs = list(world.generate("test", 60))
+    swapped = {"ele": "ela", "ela": "ele", "Ele": "Ela", "Ela": "Ele"}
+    models(
+        right=lambda n: pairs[n].target,
+        wrong=lambda n: re.sub(r"\b[Ee]l[ea]\b", lambda found: swapped[found[0]], pairs[n].target),
+    )
+    right, wrong = evaluate("right", ["world:60"]), evaluate("wrong", ["world:60"])
+    assert right.it is not None
+    assert wrong.it is not None
+    number = sum(bool(pair.pronouns) for pair in pairs)
+    assert (right.it.accuracy.right, right.it.accuracy.total) == (number, number)
+    assert wrong.it.accuracy.accuracy < 0.5
+    assert right.it.rules == coreference.baselines(pairs)
+    low = 100 * right.it.interval[0]
+    line = f"*it* given the right gender: 100.0 % [{low:.1f}, 100.0] of {number} (0 not to be read)"
+    assert line in right.lines()
+    assert json.loads(json.dumps(right.to_json()))["it"]["accuracy"]["right"] == number
+
+
+def test_it_is_not_judged_where_there_is_no_gold(models: Callable[..., None], data: list[str]) -> None:
+    models(good=good)
+    assert evaluate("good", data).it is None
+    models(back=lambda n: "x")
+    assert evaluate("back", ["world:30"], reverse=True).it is None

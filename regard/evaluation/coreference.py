@@ -8,6 +8,7 @@ rules without meaning come.
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,15 @@ class GenderAccuracy:
     def accuracy(self) -> float:
         """Share of all pronouns that are right; one that is missing is not right. 0 when there are none."""
         return self.right / self.total if self.total else 0.0
+
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of `accuracy` (Wilson 1927); 0 to 1 when there are no pronouns."""
+        if not self.total:
+            return 0.0, 1.0
+        squared = 1.959964**2 / self.total  # the normal distribution's 97.5 % point
+        middle = (self.accuracy + squared / 2) / (1 + squared)
+        half = math.sqrt(squared * self.accuracy * (1 - self.accuracy) + squared**2 / 4) / (1 + squared)
+        return max(0.0, middle - half), min(1.0, middle + half)  # rounding may pass the ends
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,13 @@ import pytest
 
 from regard.data.world import Pronoun, WorldPair, generate
 from regard.errors import DataError
-from regard.evaluation.coreference import antecedent_accuracy, baselines, gender_accuracy, pronoun_gender
+from regard.evaluation.coreference import (
+    GenderAccuracy,
+    antecedent_accuracy,
+    baselines,
+    gender_accuracy,
+    pronoun_gender,
+)
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -121,3 +127,15 @@ def test_counts_must_match_and_a_pair_needs_a_pronoun():
     with pytest.raises(DataError, match="no it to resolve"):
         pronoun_gender("Ela.", plain)
     assert gender_accuracy(["x"], [plain]).total == 0
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(3, 1), (95, 5), (0, 20), (20, 0)])
+def test_the_interval_is_wilsons(right, wrong):
+    """Its ends p are where the share found lies 1.96 standard errors, taken at p, from p."""
+    found = GenderAccuracy(right=right, wrong=wrong, missing=0)
+    for end in found.interval():
+        error = (end * (1 - end) / found.total) ** 0.5
+        assert abs(found.accuracy - end) == pytest.approx(1.959964 * error, abs=1e-9)
+    low, high = found.interval()
+    assert low <= found.accuracy <= high
+    assert GenderAccuracy(right=0, wrong=0, missing=0).interval() == (0, 1)
