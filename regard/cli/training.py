@@ -168,7 +168,7 @@ def import_model(
 
     Example: regard import opus-mt-en-pt --out models/en-pt
     """
-    from regard.interop.marian import import_folder
+    from regard.interop import import_folder
 
     for warning in import_folder(source, out):
         say(f"regard: warning: {warning}")

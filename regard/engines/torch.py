@@ -9,13 +9,11 @@ import torch
 
 from regard.data.tokens import Tokens
 from regard.decoding.search import Hypothesis, SearchOptions, search
+from regard.engines.batches import LENGTH_STEP, by_length
 from regard.models.folder import load
 from regard.models.protocol import Seq2Seq
 from regard.nn.padded import Padded, pad
 from regard.nn.positions import sinusoids
-
-_LENGTH_STEP = 8  # padded source lengths are multiples of this
-
 
 Weights = dict[str, np.ndarray]
 
@@ -66,8 +64,8 @@ class TorchEngine:
         self.model.eval()
         width = options.n_best if options.sample else options.beam_size
         results: list[list[Hypothesis]] = [[] for _ in sources]
-        for rows in self._batches([len(ids) for ids in sources], width):
-            batch = pad([sources[row] for row in rows], pad_id=self.tokens.pad_id, multiple_of=_LENGTH_STEP)
+        for rows in by_length([len(ids) for ids in sources], self.batch_tokens // width):
+            batch = pad([sources[row] for row in rows], pad_id=self.tokens.pad_id, multiple_of=LENGTH_STEP)
             found = search(
                 self.model,
                 batch,
@@ -91,7 +89,7 @@ class TorchEngine:
         """
         self.model.eval()
         results: list[list[float]] = [[] for _ in sources]
-        for rows in self._batches([len(ids) for ids in sources], 1):
+        for rows in by_length([len(ids) for ids in sources], self.batch_tokens):
             source, target = self._forced_batch([sources[row] for row in rows], [targets[row] for row in rows])
             log_probs = self.model.output(self.model.states(source, target)).log_softmax(-1)
             for number, row in enumerate(rows):
@@ -114,7 +112,7 @@ class TorchEngine:
         """
         self.model.eval()
         results: list[Weights] = [{} for _ in sources]
-        for rows in self._batches([len(ids) for ids in sources], 1):
+        for rows in by_length([len(ids) for ids in sources], self.batch_tokens):
             source, target = self._forced_batch([sources[row] for row in rows], [targets[row] for row in rows])
             weights = self.model.forced(source, target, return_weights=True).weights
             for number, row in enumerate(rows):
@@ -152,16 +150,6 @@ class TorchEngine:
     def _forced_batch(
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
     ) -> tuple[Padded, Padded]:
-        source = pad(sources, pad_id=self.tokens.pad_id, multiple_of=_LENGTH_STEP)
+        source = pad(sources, pad_id=self.tokens.pad_id, multiple_of=LENGTH_STEP)
         target = pad([[self.tokens.bos_id, *ids] for ids in targets], pad_id=self.tokens.pad_id)
         return source, target
-
-    def _batches(self, lengths: Sequence[int], width: int) -> list[list[int]]:
-        """Row numbers, grouped by padded length, longest first (so that memory runs out at once or not at all)."""
-        padded = -(-np.asarray(lengths, dtype=np.int64) // _LENGTH_STEP) * _LENGTH_STEP
-        batches = []
-        for length in sorted(set(padded.tolist()), reverse=True):
-            rows = np.flatnonzero(padded == length).tolist()
-            size = max(1, self.batch_tokens // (length * width))
-            batches += [rows[first : first + size] for first in range(0, len(rows), size)]
-        return batches

@@ -4,3 +4,29 @@ An importer knows which foreign keys matter and which do not, and refuses the re
 a known duplicate. It reads JSON, safetensors and tokenizer files of fixed names: nothing is unpickled, and no code, no
 class name and no path from a model folder is followed.
 """
+
+from pathlib import Path
+
+from regard.errors import ModelError
+from regard.interop import bert, huggingface, marian
+
+# By the model_type that config.json names.
+IMPORTERS = {"marian": marian.import_folder, "bert": bert.import_folder, "distilbert": bert.import_folder}
+
+
+def import_folder(source: Path, out: Path) -> list[str]:
+    """Make a model folder from one that `transformers` wrote; see the importer of its family.
+
+    Returns:
+        What is not quite as it was, a sentence each.
+
+    Raises:
+        ModelError: no such folder, or a family that we do not have.
+        StorageError: the disk refused.
+    """
+    kind = huggingface.read_config(source).get("model_type")
+    if not isinstance(kind, str) or kind not in IMPORTERS:
+        raise ModelError(
+            f"{source / huggingface.CONFIG_FILE}: model_type is {kind!r}, expected one of {', '.join(IMPORTERS)}."
+        )
+    return IMPORTERS[kind](source, out)

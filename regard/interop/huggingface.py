@@ -1,7 +1,7 @@
 """Reading folders that `transformers` wrote: configuration and tensors, and nothing that runs."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +254,34 @@ class ForeignTensors:
             copy = self.take(name, tuple(original.shape))
             if copy.shape == original.shape and not torch.equal(copy, original):
                 self.problem(f"{name} differs from {of}, expected a copy of it")
+
+    def linear(self, name: str, shape: tuple[int, int], ours: str) -> dict[str, Tensor]:
+        """A linear map (out, in) with its bias, by our name."""
+        return {
+            f"{ours}.weight": self.take(f"{name}.weight", shape),
+            f"{ours}.bias": self.take(f"{name}.bias", shape[:1]),
+        }
+
+    def norm(self, name: str, size: int, ours: str) -> dict[str, Tensor]:
+        """A layer normalisation, by our name."""
+        return {f"{ours}.{part}": self.take(f"{name}.{part}", (size,)) for part in ("weight", "bias")}
+
+    def attention(self, names: Sequence[str], size: int, ours: str) -> dict[str, Tensor]:
+        """A `MultiHeadAttention`, by our name.
+
+        Args:
+            names: of the linear maps of query, key, value and output.
+        """
+        query, key, value, output = (self.linear(name, (size, size), "") for name in names)
+        return {
+            f"{ours}.{block}{part}": tensor
+            for part in (".weight", ".bias")
+            for block, tensor in (
+                ("query", query[part]),
+                ("key_value", torch.cat([key[part], value[part]])),
+                ("output", output[part]),
+            )
+        }
 
     def problem(self, sentence: str) -> None:
         """Keep a complaint for `finish`."""

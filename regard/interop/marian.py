@@ -270,39 +270,18 @@ def _layer(
     foreign: ForeignTensors, prefix: str, hidden_size: int, feed_forward_size: int, is_decoder: bool
 ) -> dict[str, Tensor]:
     """One layer's tensors by our names."""
-    weights = _attention(foreign, f"{prefix}.self_attn", hidden_size, "attention")
+    blocks = ("q_proj", "k_proj", "v_proj", "out_proj")
+    weights = foreign.attention([f"{prefix}.self_attn.{name}" for name in blocks], hidden_size, "attention")
     norms = {"self_attn_layer_norm": "attention_frame.norm", "final_layer_norm": "feed_forward_frame.norm"}
     if is_decoder:
-        weights |= _attention(foreign, f"{prefix}.encoder_attn", hidden_size, "cross_attention")
+        cross = [f"{prefix}.encoder_attn.{name}" for name in blocks]
+        weights |= foreign.attention(cross, hidden_size, "cross_attention")
         norms["encoder_attn_layer_norm"] = "cross_frame.norm"
     for name, ours in norms.items():
-        for part in ("weight", "bias"):
-            weights[f"{ours}.{part}"] = foreign.take(f"{prefix}.{name}.{part}", (hidden_size,))
-    weights |= _linear(foreign, f"{prefix}.fc1", (feed_forward_size, hidden_size), "feed_forward.inner")
-    weights |= _linear(foreign, f"{prefix}.fc2", (hidden_size, feed_forward_size), "feed_forward.outer")
+        weights |= foreign.norm(f"{prefix}.{name}", hidden_size, ours)
+    weights |= foreign.linear(f"{prefix}.fc1", (feed_forward_size, hidden_size), "feed_forward.inner")
+    weights |= foreign.linear(f"{prefix}.fc2", (hidden_size, feed_forward_size), "feed_forward.outer")
     return weights
-
-
-def _attention(foreign: ForeignTensors, prefix: str, size: int, ours: str) -> dict[str, Tensor]:
-    query, key, value, output = (
-        _linear(foreign, f"{prefix}.{name}", (size, size), "") for name in ("q_proj", "k_proj", "v_proj", "out_proj")
-    )
-    return {
-        f"{ours}.{block}{part}": tensor
-        for part in (".weight", ".bias")
-        for block, tensor in (
-            ("query", query[part]),
-            ("key_value", torch.cat([key[part], value[part]])),
-            ("output", output[part]),
-        )
-    }
-
-
-def _linear(foreign: ForeignTensors, name: str, shape: tuple[int, int], ours: str) -> dict[str, Tensor]:
-    return {
-        f"{ours}.weight": foreign.take(f"{name}.weight", shape),
-        f"{ours}.bias": foreign.take(f"{name}.bias", shape[:1]),
-    }
 
 
 def _search_warnings(folder: Path, config: Mapping[str, Any], settings: _MarianSettings) -> list[str]:

@@ -1,11 +1,13 @@
-"""The model families, one file each, and the one table that names them."""
+"""The model families, one file each, and the tables that name them."""
 
 from typing import Any
 
 from regard.config import from_dict
 from regard.errors import ConfigError
+from regard.models.bert import Bert, BertConfig, DistilBert, DistilBertConfig
 from regard.models.gnmt import GNMT, GNMTConfig
-from regard.models.protocol import Seq2Seq
+from regard.models.heads import HeadConfig, TaskModel
+from regard.models.protocol import Encoder, Seq2Seq
 from regard.models.rnn import RNN, RNNConfig
 from regard.models.rnnsearch import RNNSearch, RNNSearchConfig
 from regard.models.transformer import Transformer, TransformerConfig
@@ -15,6 +17,10 @@ MODELS: dict[str, tuple[type, type[Seq2Seq]]] = {
     "rnnsearch": (RNNSearchConfig, RNNSearch),
     "gnmt": (GNMTConfig, GNMT),
     "transformer": (TransformerConfig, Transformer),
+}
+ENCODERS: dict[str, tuple[type, type[Encoder]]] = {
+    "bert": (BertConfig, Bert),
+    "distilbert": (DistilBertConfig, DistilBert),
 }
 
 
@@ -28,3 +34,16 @@ def build(arch: str, values: dict[str, Any], where: str = "model") -> Seq2Seq:
         raise ConfigError(f"{where}: unknown architecture {arch!r}. Known are {', '.join(MODELS)}.")
     config_class, model_class = MODELS[arch]
     return model_class(from_dict(config_class, values, where))
+
+
+def build_encoder(arch: str, values: dict[str, Any], head: dict[str, Any], where: str = "model") -> TaskModel:
+    """Make an encoder and its head from their configurations as plain values.
+
+    Raises:
+        ConfigError: unknown family, unknown setting, or a value out of range.
+    """
+    if arch not in ENCODERS:
+        raise ConfigError(f"{where}: unknown encoder {arch!r}. Known are {', '.join(ENCODERS)}.")
+    config_class, model_class = ENCODERS[arch]
+    encoder = model_class(from_dict(config_class, values, where))
+    return TaskModel(encoder, from_dict(HeadConfig, head, f"{where}, head"))

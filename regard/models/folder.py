@@ -3,10 +3,10 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -14,26 +14,38 @@ import torch
 from torch import Tensor
 
 from regard.config import to_dict
+from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
 from regard.errors import ConfigError, ModelError, StorageError
-from regard.models import MODELS, build
+from regard.models import ENCODERS, MODELS, build, build_encoder
+from regard.models.heads import TaskModel
 from regard.models.protocol import Seq2Seq
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 _FORMAT = 1
-_KEYS = {"format", "arch", "model", "tokens", "source_language", "target_language"}
+_KEYS = {"format", "arch", "model", "tokens"}
+_TRANSLATOR_KEYS, _ENCODER_KEYS = {"source_language", "target_language"}, {"head", "language"}
 _MAX_CONFIG_BYTES = 1 << 20
 _MAX_SIZE, _MAX_LAYERS = 1 << 20, 1_000
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model folder's contents, ready to run."""
+    """A translator's folder, ready to run."""
 
     model: Seq2Seq  # in evaluation mode
     tokens: Tokens
     source_language: str  # BCP-47, or ""
     target_language: str
+
+
+@dataclass(frozen=True)
+class LoadedEncoder:
+    """An encoder's folder, ready to run."""
+
+    model: TaskModel  # in evaluation mode
+    tokens: TextTokens | None  # None: it was imported without its tokenizer
+    language: str  # BCP-47, or ""
 
 
 def save(
@@ -46,7 +58,7 @@ def save(
     source_language: str = "",
     target_language: str = "",
 ) -> None:
-    """Write a model folder; it appears under its name complete or not at all, and replaces one that is there.
+    """Write a translator's folder; it appears under its name complete or not at all, and replaces one that is there.
 
     Args:
         weights: by the names of `model.named_parameters()`; they may differ from the model's present ones.
@@ -55,19 +67,39 @@ def save(
         StorageError: the disk refused.
     """
     arch = next(name for name, (_, model_class) in MODELS.items() if type(model) is model_class)
+    facts = {
+        "arch": arch,
+        "model": to_dict(model.config),
+        "source_language": source_language,
+        "target_language": target_language,
+    }
+    _write(folder, facts, weights, tokens, card)
+
+
+def save_encoder(
+    folder: Path,
+    model: TaskModel,
+    weights: Mapping[str, Tensor],
+    tokens: TextTokens | None,
+    card: str,
+    *,
+    language: str = "",
+) -> None:
+    """Write an encoder's folder, in the same way as `save`."""
+    arch = next(name for name, (_, model_class) in ENCODERS.items() if type(model.encoder) is model_class)
+    head = to_dict(model.config)
+    facts = {"arch": arch, "model": to_dict(model.encoder.config), "head": head, "language": language}
+    _write(folder, facts, weights, tokens, card)
+
+
+def _write(
+    folder: Path, facts: Mapping[str, Any], weights: Mapping[str, Tensor], tokens: Tokens | TextTokens | None, card: str
+) -> None:
     partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        facts = tokens.save(partial)
-        config = {
-            "format": _FORMAT,
-            "arch": arch,
-            "model": to_dict(model.config),
-            "tokens": facts,
-            "source_language": source_language,
-            "target_language": target_language,
-        }
+        config = {"format": _FORMAT, **facts, "tokens": {"kind": "none"} if tokens is None else tokens.save(partial)}
         (partial / CONFIG_FILE).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         (partial / WEIGHTS_FILE).write_bytes(safetensors.torch.save(tensors))
@@ -88,30 +120,72 @@ def save(
 
 
 def load(folder: Path) -> LoadedModel:
-    """Read a model folder, or the model of a run folder.
+    """Read a translator's folder, or the model of a run folder.
 
     Raises:
-        ModelError: it is no model folder, a file is missing or damaged, or files do not fit together.
+        ModelError: it is no such folder, a file is missing or damaged, or files do not fit together.
     """
     folder = find(folder)
     config = read_config(folder)
+    if config["arch"] in ENCODERS:
+        raise ModelError(f"{folder}: is an encoder ({config['arch']}), which writes no text; expected a translator.")
+    where = str(folder / CONFIG_FILE)
+    model = _read_model(folder, lambda: build(config["arch"], config["model"], where))
+    tokens = Tokens.load(folder, config["tokens"])
+    _check_vocabulary(folder, tokens.vocab_size, model.config.vocab_size)
+    languages = {key: str(config.get(key, "")) for key in ("source_language", "target_language")}
+    return LoadedModel(model, tokens, **languages)
+
+
+def load_encoder(folder: Path) -> LoadedEncoder:
+    """Read an encoder's folder, or the model of a run folder.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    folder = find(folder)
+    config = read_config(folder)
+    if config["arch"] not in ENCODERS:
+        raise ModelError(f"{folder}: is a {config['arch']}, expected an encoder: {', '.join(ENCODERS)}.")
+    where = str(folder / CONFIG_FILE)
+    model = _read_model(folder, lambda: build_encoder(config["arch"], config["model"], config["head"], where))
+    tokens = None if config["tokens"] == {"kind": "none"} else TextTokens.load(folder, config["tokens"])
+    if tokens is not None:
+        _check_vocabulary(folder, tokens.vocab_size, model.encoder.config.vocab_size)
+    return LoadedEncoder(model, tokens, str(config.get("language", "")))
+
+
+def arch_of(folder: Path) -> str:
+    """The architecture that a model folder or run folder names.
+
+    Raises:
+        ModelError: it is no such folder.
+    """
+    return read_config(find(folder))["arch"]
+
+
+AnyModel = TypeVar("AnyModel", Seq2Seq, TaskModel)
+
+
+def _read_model(folder: Path, make: Callable[[], AnyModel]) -> AnyModel:
     tensors = read_weights(folder / WEIGHTS_FILE)
     try:
         with torch.device("meta"):  # no memory yet: sizes are believed only when the weights have them
-            blueprint = build(config["arch"], config["model"], str(folder / CONFIG_FILE))
+            blueprint = make()
         _check(tensors, dict(blueprint.named_parameters()), folder / WEIGHTS_FILE)
-        model = build(config["arch"], config["model"], str(folder / CONFIG_FILE))
+        model = make()
     except ConfigError as error:
         raise ModelError(str(error)) from error
-    tokens = Tokens.load(folder, config["tokens"])
-    if tokens.vocab_size > model.config.vocab_size:
+    copy_weights(tensors, dict(model.named_parameters()), folder / WEIGHTS_FILE)
+    return model.eval()
+
+
+def _check_vocabulary(folder: Path, found: int, expected: int) -> None:
+    if found > expected:
         raise ModelError(
-            f"{folder}: its tokenizer has {tokens.vocab_size} tokens, config.json says {model.config.vocab_size}. "
+            f"{folder}: its tokenizer has {found} tokens, config.json says {expected}. "
             "Both must come from one training run; copy the whole folder again."
         )
-    fill(model, tensors, folder / WEIGHTS_FILE)
-    languages = {key: str(config.get(key, "")) for key in ("source_language", "target_language")}
-    return LoadedModel(model.eval(), tokens, **languages)
 
 
 def find(folder: Path) -> Path:
@@ -151,10 +225,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     if config["format"] != _FORMAT:
         raise ModelError(f"{path}: has format {config['format']!r}, this version reads format {_FORMAT}.")
-    if unknown := sorted(set(config) - _KEYS):
+    is_encoder = isinstance(config["arch"], str) and config["arch"] in ENCODERS
+    if unknown := sorted(set(config) - _KEYS - (_ENCODER_KEYS if is_encoder else _TRANSLATOR_KEYS)):
         raise ModelError(f"{path}: unknown setting {', '.join(unknown)}.")
-    if not isinstance(config["arch"], str) or not all(isinstance(config[key], dict) for key in ("model", "tokens")):
-        raise ModelError(f"{path}: arch must be text, model and tokens must be tables.")
+    tables = ["model", "tokens", *(["head"] if is_encoder else [])]
+    if not isinstance(config["arch"], str) or not all(isinstance(config.get(key), dict) for key in tables):
+        raise ModelError(f"{path}: arch must be text, {', '.join(tables[:-1])} and {tables[-1]} must be tables.")
     if largest := [key for key, value in config["model"].items() if _is_huge(key, value)]:
         raise ModelError(f"{path}: {', '.join(largest)} is larger than any model has. Copy the whole folder again.")
     return config
@@ -175,11 +251,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: cannot be read as safetensors ({error}). Copy the whole folder again.") from error
-
-
-def fill(model: Seq2Seq, tensors: Mapping[str, Tensor], where: Path) -> None:
-    """Copy tensors into a model's parameters; see `copy_weights`."""
-    copy_weights(tensors, dict(model.named_parameters()), where)
 
 
 def copy_weights(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor], where: Path) -> None:

@@ -1,10 +1,11 @@
-"""What training, decoding and looking ask of every sequence-to-sequence model. They know no more of it than this.
+"""What training, decoding and looking ask of every model that translates or reads. They know no more of it than this.
 
-A new model is one file in this folder with a subclass of `Seq2Seq`, and one line in the table of `__init__.py`.
+A new model is one file in this folder with a subclass of `Seq2Seq` or `Encoder`, and one line in a table of
+`__init__.py`.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -55,4 +56,31 @@ class Seq2Seq(nn.Module):
 
     def step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Read n >= 1 more target tokens (R, n) in every row: logits (R, n, V) for what follows each, new state."""
+        raise NotImplementedError
+
+
+class Encoded(NamedTuple):
+    """A text as an encoder read it."""
+
+    states: Tensor  # (B, L, hidden), of the last layer
+    weights: Tensor | None  # (B, layers, H, L, L), if they were asked for
+
+
+class Encoder(nn.Module):
+    """A model that reads a text from both sides and writes nothing; `models/heads.py` puts tasks on it."""
+
+    config: Any  # a frozen dataclass with at least vocab_size, hidden_size, max_length and pooled
+    embedding: nn.Embedding  # of tokens
+
+    def encode(self, tokens: Padded, types: Tensor | None = None, *, return_weights: bool = False) -> Encoded:
+        """Read texts.
+
+        Args:
+            types: (B, L), int64: which of the texts in one input a token belongs to; None: all to the first.
+            return_weights: the plain attention path, every layer and head.
+        """
+        raise NotImplementedError
+
+    def pool(self, states: Tensor) -> Tensor:
+        """States (B, L, hidden) to one vector a text, (B, hidden)."""
         raise NotImplementedError

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from regard.errors import ConfigError
 from regard.models.protocol import Forced, Seq2Seq
 from regard.nn.attention import MultiHeadAttention, Pattern
+from regard.nn.encoder import EncoderLayer
 from regard.nn.layers import Activation, Dropout, Embedding, FeedForward, NormPlace, OutputLayer, Residual
 from regard.nn.padded import Padded
 from regard.nn.positions import PositionalEmbedding, Positions
@@ -48,28 +49,6 @@ class TransformerConfig:
                 raise ConfigError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
         if self.embedding_scale is not None and not 0 < self.embedding_scale < math.inf:
             raise ConfigError(f"embedding_scale must be above 0 and finite, got {self.embedding_scale}")
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention, then feed-forward, each in a residual frame."""
-
-    def __init__(self, config: TransformerConfig):
-        super().__init__()
-        self.attention = MultiHeadAttention(config.hidden_size, config.num_heads, dropout=config.attention_dropout)
-        self.attention_frame = Residual(config.hidden_size, config.norm_place, config.dropout)
-        self.feed_forward = FeedForward(
-            config.hidden_size, config.feed_forward_size, config.activation, config.activation_dropout
-        )
-        self.feed_forward_frame = Residual(config.hidden_size, config.norm_place, config.dropout)
-
-    def forward(self, states: Tensor, pattern: Pattern, return_weights: bool) -> tuple[Tensor, Tensor | None]:
-        entered = self.attention_frame.enter(states)
-        context, weights = self.attention(
-            entered, self.attention.project(entered), pattern, return_weights=return_weights
-        )
-        states = self.attention_frame.add(states, context)
-        output = self.feed_forward(self.feed_forward_frame.enter(states))
-        return self.feed_forward_frame.add(states, output), weights
 
 
 @dataclass(frozen=True)
@@ -156,7 +135,19 @@ class Transformer(Seq2Seq):
         )
         self.source_positions = PositionalEmbedding(config.positions, config.hidden_size, config.max_length)
         self.target_positions = PositionalEmbedding(config.positions, config.hidden_size, config.max_length)
-        self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layers))
+        self.encoder = nn.ModuleList(
+            EncoderLayer(
+                config.hidden_size,
+                config.num_heads,
+                config.feed_forward_size,
+                activation=config.activation,
+                norm_place=config.norm_place,
+                dropout=config.dropout,
+                attention_dropout=config.attention_dropout,
+                activation_dropout=config.activation_dropout,
+            )
+            for _ in range(config.num_layers)
+        )
         self.decoder = nn.ModuleList(
             DecoderLayer(config) for _ in range(config.decoder_num_layers or config.num_layers)
         )

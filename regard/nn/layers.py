@@ -1,5 +1,6 @@
 """Dropout, embeddings, the feed-forward block and the residual frame around sub-layers."""
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -7,10 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Activation = Literal["relu", "gelu", "swish"]
+Activation = Literal["relu", "gelu", "gelu_tanh", "swish"]
 NormPlace = Literal["pre", "post"]
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "swish": F.silu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": functools.partial(F.gelu, approximate="tanh"),  # as GPT-2 computes it
+    "swish": F.silu,
+}
 
 
 def dropout(inputs: Tensor, probability: float) -> Tensor:
@@ -147,7 +153,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.inner = Linear(hidden_size, feed_forward_size)
         self.outer = Linear(feed_forward_size, hidden_size)
-        self.activation = _ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[activation]
         self.dropout = Dropout(dropout)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -161,9 +167,9 @@ class Residual(nn.Module):
     (Xiong et al. 2020). Use: `add(x, f(enter(x)))`.
     """
 
-    def __init__(self, hidden_size: int, norm_place: NormPlace, dropout: float):
+    def __init__(self, hidden_size: int, norm_place: NormPlace, dropout: float, norm_epsilon: float = 1e-5):
         super().__init__()
-        self.norm = nn.LayerNorm(hidden_size)
+        self.norm = nn.LayerNorm(hidden_size, eps=norm_epsilon)
         self.norm_place = norm_place
         self.dropout = Dropout(dropout)
 

@@ -8,6 +8,7 @@ import torch
 from regard.data import world
 from regard.data.tokens import Tokens
 from regard.decoding.options import SearchOptions
+from regard.engines.batches import by_length
 from regard.engines.torch import TorchEngine
 from regard.models import build
 from regard.translation import Translation, translate
@@ -117,7 +118,7 @@ def test_batches_hold_one_padded_length_and_bounded_memory() -> None:
     lines = sentences(24, random.Random(1))
     engine = engine_of("rnn", lines, batch_tokens=200)
     lengths = [3, 8, 9, 16, 17, 1000, 5, 8, 8, 8, 8, 8, 8]
-    batches = engine._batches(lengths, 5)
+    batches = by_length(lengths, engine.batch_tokens // 5)
     assert sorted(number for batch in batches for number in batch) == list(range(13))
     for batch in batches:
         assert len({-(-lengths[number] // 8) for number in batch}) == 1

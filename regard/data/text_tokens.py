@@ -1,0 +1,120 @@
+"""Text to ids for models that read: a tokenizer of Hugging Face's `tokenizers`, kept whole in its tokenizer.json.
+
+Truncation and padding, which such files may ask for, are turned off: a text that is too long is the caller's to split
+or refuse, never cut in silence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from regard.errors import ModelError
+
+TOKENIZER_FILE = "tokenizer.json"
+ROLES = ("pad", "unk", "start", "end", "mask")  # of special tokens; BERT writes [PAD] [UNK] [CLS] [SEP] [MASK]
+
+
+@dataclass(frozen=True)
+class TextIds:
+    """One input: a text, or two, with the special tokens around them."""
+
+    ids: list[int]
+    types: list[int]  # 0 for the first text and its special tokens, 1 for the second
+    spans: list[tuple[int, int]]  # characters of its own text, (first, end); special tokens have (0, 0)
+    special: list[bool]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class TextTokens:
+    """A tokenizer and the special tokens a model needs by their role.
+
+    Attributes:
+        vocab_size: number of ids.
+        special: token by role (see ROLES); a role that the model has no token for is missing.
+    """
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, special: dict[str, str]):
+        """Take a tokenizer.
+
+        Raises:
+            ModelError: a role is unknown, or its token is none of the tokenizer's.
+        """
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        tokenizer.encode_special_tokens = True  # "[SEP]" in a text is text
+        self._tokenizer = tokenizer
+        self.special = special
+        self.vocab_size = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        if unknown := sorted(set(special) - set(ROLES)):
+            raise ModelError(f"a special token is for {unknown[0]!r}; known roles are {', '.join(ROLES)}.")
+        for role, token in special.items():
+            if tokenizer.token_to_id(token) is None:
+                raise ModelError(f"the {role} token {token!r} is not in the tokenizer's vocabulary.")
+
+    def id_of(self, role: str) -> int:
+        """The id of a special token.
+
+        Raises:
+            ModelError: the model has none of this role.
+        """
+        number = self._tokenizer.token_to_id(self.special[role]) if role in self.special else None
+        if number is None:
+            raise ModelError(f"this model's tokenizer has no {role} token.")
+        return number
+
+    def encode(self, text: str, other: str | None = None) -> TextIds:
+        """A text, or two texts as one input; neither is cut."""
+        return self.encode_all([text] if other is None else [(text, other)])[0]
+
+    def encode_all(self, texts: Sequence[str] | Sequence[tuple[str, str]]) -> list[TextIds]:
+        """Several inputs at once."""
+        return [
+            TextIds(found.ids, found.type_ids, found.offsets, [bool(mark) for mark in found.special_tokens_mask])
+            for found in self._tokenizer.encode_batch(list(texts))
+        ]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """What each id stands for, for people to read."""
+        found = [self._tokenizer.id_to_token(number) for number in ids]
+        return [self.special.get("unk", "?") if piece is None else piece for piece in found]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, without special tokens."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write tokenizer.json; the returned facts belong into the folder's config.json."""
+        (folder / TOKENIZER_FILE).write_text(self._tokenizer.to_str(pretty=False), encoding="utf-8")
+        return {"kind": "text", **self.special}
+
+    @classmethod
+    def load(cls, folder: Path, facts: dict[str, Any]) -> "TextTokens":
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: the file is missing or is not what it should be.
+        """
+        special = {role: token for role, token in facts.items() if role != "kind"}
+        if facts.get("kind") != "text" or not all(isinstance(token, str) for token in special.values()):
+            raise ModelError(f"{folder / 'config.json'}: expected tokens of kind 'text', found {facts!r:.80}.")
+        try:
+            return cls(read_tokenizer(folder / TOKENIZER_FILE), special)
+        except ModelError as error:
+            raise ModelError(f"{folder}: {error}") from error
+
+
+def read_tokenizer(path: Path) -> tokenizers.Tokenizer:
+    """Read a tokenizer.json.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    try:
+        return tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises bare Exception for a file that it cannot read
+        raise ModelError(f"{path}: cannot be read as a tokenizer ({error}). Copy the whole folder again.") from error

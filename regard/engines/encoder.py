@@ -1,0 +1,100 @@
+"""The engine of encoders: texts to states, logits of their task, or attention weights, in torch."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from regard.data.text_tokens import TextIds, TextTokens
+from regard.engines.batches import LENGTH_STEP, by_length
+from regard.errors import ModelError
+from regard.models.folder import load_encoder
+from regard.models.heads import TaskModel
+from regard.nn.padded import Padded, pad
+
+
+class EncoderEngine:
+    """Runs an encoder in evaluation mode. Batches hold inputs of one padded length, results come in input order."""
+
+    def __init__(self, model: TaskModel, tokens: TextTokens | None, *, batch_tokens: int = 8_192):
+        """Wrap a model.
+
+        Args:
+            tokens: None where the model came without its tokenizer.
+            batch_tokens: padded tokens in a batch, at most.
+        """
+        self.model = model
+        self._tokens = tokens
+        self.batch_tokens = batch_tokens
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "EncoderEngine":
+        """Load a model folder or a run folder."""
+        loaded = load_encoder(folder)
+        return cls(loaded.model, loaded.tokens)
+
+    @property
+    def tokens(self) -> TextTokens:
+        """The tokenizer.
+
+        Raises:
+            ModelError: there is none.
+        """
+        if self._tokens is None:
+            raise ModelError("this model was imported without its tokenizer, so it cannot read text.")
+        return self._tokens
+
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens, special ones counted."""
+        return self.model.encoder.config.max_length
+
+    def states(self, inputs: Sequence[TextIds]) -> list[np.ndarray]:
+        """The last layer's states of each input, (tokens, hidden)."""
+        return self._run(inputs, lambda tokens, types: self.model.encoder.encode(tokens, types).states, cut=1)
+
+    def logits(self, inputs: Sequence[TextIds]) -> list[np.ndarray]:
+        """The head's logits: (tokens, V) to fill masks, (labels,) to classify, (tokens, labels) to tag.
+
+        Raises:
+            ConfigError: there is no head.
+        """
+        return self._run(inputs, self.model, cut=0 if self.model.config.task == "classify" else 1)
+
+    def attention(self, inputs: Sequence[TextIds]) -> list[np.ndarray]:
+        """Attention weights of each input, (layers, H, tokens, tokens), by the plain path and before dropout."""
+
+        def weights(tokens: Padded, types: Tensor) -> Tensor:
+            found = self.model.encoder.encode(tokens, types, return_weights=True).weights
+            assert found is not None
+            return found
+
+        return [each[:, :, :, : each.shape[2]] for each in self._run(inputs, weights, cut=3)]
+
+    @torch.inference_mode()
+    def _run(
+        self, inputs: Sequence[TextIds], compute: Callable[[Padded, Tensor], Tensor], *, cut: int
+    ) -> list[np.ndarray]:
+        """What `compute` gives for each input, without its filling.
+
+        Args:
+            cut: the axis of (B, ...) along which tokens stand; 0: none.
+        """
+        self.model.eval()
+        results: list[np.ndarray] = [np.empty(0)] * len(inputs)
+        longest = max((len(each) for each in inputs), default=0)
+        if longest > self.max_length:
+            raise ModelError(f"a text has {longest:,} tokens, the model takes {self.max_length:,}. Split it first.")
+        for rows in by_length([len(each) for each in inputs], self.batch_tokens):
+            tokens, types = (self._pad([getattr(inputs[row], name) for row in rows]) for name in ("ids", "types"))
+            found = compute(tokens, types.ids).float()
+            for number, row in enumerate(rows):
+                values = found[number]
+                results[row] = (values.narrow(cut - 1, 0, len(inputs[row])) if cut else values).numpy()
+        return results
+
+    def _pad(self, sequences: Sequence[Sequence[int]]) -> Padded:
+        padded = pad(sequences, multiple_of=LENGTH_STEP)
+        return Padded(padded.ids[:, : self.max_length], padded.lengths)  # beyond it there are no positions

@@ -1,0 +1,100 @@
+"""The tokenizer of BERT-like folders: tokenizer.json, or the vocab.txt of older ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers.decoders import WordPiece as WordPieceDecoder
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+
+from regard.data.text_tokens import TOKENIZER_FILE, TextTokens, read_tokenizer
+from regard.errors import ModelError
+from regard.interop.huggingface import read_json
+
+_VOCABULARY_FILE, _SETTINGS_FILE = "vocab.txt", "tokenizer_config.json"
+# Our role by the name that transformers has for a special token, with BERT's own.
+_SPECIAL = {
+    "pad_token": ("pad", "[PAD]"),
+    "unk_token": ("unk", "[UNK]"),
+    "cls_token": ("start", "[CLS]"),
+    "sep_token": ("end", "[SEP]"),
+    "mask_token": ("mask", "[MASK]"),
+}
+
+
+def read_tokens(folder: Path, *, vocab_size: int) -> tuple[TextTokens | None, list[str]]:
+    """Read a folder's tokenizer.
+
+    Args:
+        vocab_size: how many ids the model knows.
+
+    Returns:
+        The tokenizer, or None where the folder has none, and warnings.
+
+    Raises:
+        ModelError: a file is damaged, or does not fit the model.
+    """
+    settings = read_json(folder / _SETTINGS_FILE) if (folder / _SETTINGS_FILE).is_file() else {}
+    special = {role: _content(settings.get(name)) or usual for name, (role, usual) in _SPECIAL.items()}
+    if (folder / TOKENIZER_FILE).is_file():
+        tokenizer = read_tokenizer(folder / TOKENIZER_FILE)
+    elif (folder / _VOCABULARY_FILE).is_file():
+        tokenizer = _from_vocabulary(folder / _VOCABULARY_FILE, settings, special)
+    else:
+        return None, ["this folder has no tokenizer, so the model will not read text until it gets one."]
+    present = {role: token for role, token in special.items() if tokenizer.token_to_id(token) is not None}
+    tokens = TextTokens(tokenizer, present)
+    if tokens.vocab_size > vocab_size:
+        raise ModelError(
+            f"{folder}: its tokenizer has {tokens.vocab_size:,} tokens, the model knows {vocab_size:,}. "
+            "Both must come from one model."
+        )
+    ids = tokens.encode("a").ids
+    if "start" in present and (not ids or ids[0] != tokens.id_of("start")):
+        raise ModelError(
+            f"{folder / TOKENIZER_FILE}: does not put {present['start']} before a text, as this model needs. "
+            "Load the tokenizer with transformers and call save_pretrained."
+        )
+    return tokens, []
+
+
+def _from_vocabulary(path: Path, settings: Mapping[str, Any], special: Mapping[str, str]) -> tokenizers.Tokenizer:
+    """The WordPiece tokenizer that transformers builds of vocab.txt, one piece a line."""
+    try:
+        pieces = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read as UTF-8 text ({error}).") from error
+    vocabulary = {
+        piece.rstrip("\r"): number for number, piece in enumerate(pieces[:-1] if pieces[-1] == "" else pieces)
+    }
+    for role in ("start", "end", "unk"):
+        if special[role] not in vocabulary:
+            raise ModelError(f"{path}: {special[role]} is missing, expected a piece for it.")
+    tokenizer = tokenizers.Tokenizer(WordPiece(vocabulary, unk_token=special["unk"], max_input_chars_per_word=100))
+    lowercase = bool(settings.get("do_lower_case", True))
+    tokenizer.normalizer = BertNormalizer(  # type: ignore[misc]
+        clean_text=True,
+        handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
+        strip_accents=settings.get("strip_accents"),
+        lowercase=lowercase,
+    )
+    tokenizer.pre_tokenizer = BertPreTokenizer()  # type: ignore[misc]
+    start, end = special["start"], special["end"]
+    tokenizer.post_processor = TemplateProcessing(  # type: ignore[misc]
+        single=f"{start} $A {end}",
+        pair=f"{start} $A {end} $B:1 {end}:1",
+        special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])],
+    )
+    tokenizer.decoder = WordPieceDecoder()  # type: ignore[misc]
+    tokenizer.add_special_tokens([token for token in special.values() if token in vocabulary])
+    return tokenizer
+
+
+def _content(token: Any) -> str:
+    """A special token's text: it is stored as such or as a table."""
+    found = token.get("content") if isinstance(token, dict) else token
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,136 @@
+"""BERT (Devlin et al. 2019) and DistilBERT (Sanh et al. 2019): encoders that read a text from both sides at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regard.errors import ConfigError
+from regard.models.protocol import Encoded, Encoder
+from regard.nn.attention import Pattern
+from regard.nn.encoder import EncoderLayer
+from regard.nn.layers import Activation, Dropout, Embedding, Linear
+from regard.nn.padded import Padded
+from regard.nn.positions import PositionalEmbedding
+
+_INITIAL_STD = 0.02  # of every weight at the start; Devlin et al.'s code
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilBertConfig:
+    """Sizes of DistilBERT. Defaults: Sanh et al. 2019, half the layers of BERT base."""
+
+    vocab_size: int = 30_522
+    hidden_size: int = 768  # H
+    num_layers: int = 6  # L
+    num_heads: int = 12  # A
+    feed_forward_size: int = 3_072
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation: Activation = "gelu"
+    norm_epsilon: float = 1e-12
+    pooled: bool = False  # whether there is a layer that makes one vector of the whole text
+    max_length: int = 512  # tokens, those at start and end counted
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.hidden_size % self.num_heads:
+            raise ConfigError(f"hidden_size ({self.hidden_size}) must be a multiple of num_heads ({self.num_heads})")
+        for name in ("dropout", "attention_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        if not 0 < self.norm_epsilon < 1:
+            raise ConfigError(f"norm_epsilon must be above 0 and below 1, got {self.norm_epsilon}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertConfig(DistilBertConfig):
+    """Sizes of BERT. Defaults: base in Devlin et al. 2019, section 3; large: 1,024 wide, 24 layers, 16 heads, 4,096."""
+
+    num_layers: int = 12
+    num_types: int = 2  # kinds of text in one input: sentence A and sentence B
+    pooled: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_types < 1:
+            raise ConfigError(f"num_types must be at least 1, got {self.num_types}")
+
+
+class DistilBert(Encoder):
+    """BERT without token types, made to be half as deep.
+
+    Where it is pooled, the first token's state goes through a linear layer and a ReLU, as in the classifier that
+    `transformers` puts on it (the paper has none).
+    """
+
+    def __init__(self, config: DistilBertConfig):
+        super().__init__()
+        self.config = config
+        size = config.hidden_size
+        self.embedding = Embedding(config.vocab_size, size)
+        self.positions = PositionalEmbedding("trainable", size, config.max_length)
+        self.embedding_norm = nn.LayerNorm(size, eps=config.norm_epsilon)
+        self.dropout = Dropout(config.dropout)
+        self.layers = nn.ModuleList(
+            EncoderLayer(
+                size,
+                config.num_heads,
+                config.feed_forward_size,
+                activation=config.activation,
+                norm_place="post",
+                norm_epsilon=config.norm_epsilon,
+                dropout=config.dropout,
+                attention_dropout=config.attention_dropout,
+            )
+            for _ in range(config.num_layers)
+        )
+        self.pooler = Linear(size, size) if config.pooled else None
+        self.apply(initialize)
+
+    pool_activation: Callable[[Tensor], Tensor] = staticmethod(F.relu)
+
+    def embed(self, tokens: Padded, types: Tensor | None) -> Tensor:
+        """Token and position vectors added up, (B, L, hidden)."""
+        return self.positions(self.embedding(tokens.ids))
+
+    def encode(self, tokens: Padded, types: Tensor | None = None, *, return_weights: bool = False) -> Encoded:
+        states = tokens.clear(self.dropout(self.embedding_norm(self.embed(tokens, types))))
+        pattern = Pattern(tokens.lengths)  # also where nothing is padded: the path must not depend on the company
+        all_weights = []
+        for layer in self.layers:
+            states, weights = layer(states, pattern, return_weights)
+            all_weights.append(weights)
+        return Encoded(states, torch.stack(all_weights, dim=1) if return_weights else None)
+
+    def pool(self, states: Tensor) -> Tensor:
+        if self.pooler is None:
+            raise ConfigError("this encoder has no pooling layer (pooled = false).")
+        return self.pool_activation(self.pooler(states[:, 0]))
+
+
+class Bert(DistilBert):
+    """An encoder pre-trained on masked words. Dropout and normalisation stand where the authors' code has them."""
+
+    pool_activation: Callable[[Tensor], Tensor] = staticmethod(torch.tanh)
+
+    def __init__(self, config: BertConfig):
+        super().__init__(config)
+        self.type_embedding = Embedding(config.num_types, config.hidden_size)
+        initialize(self.type_embedding)
+
+    def embed(self, tokens: Padded, types: Tensor | None) -> Tensor:
+        kinds = torch.zeros_like(tokens.ids) if types is None else types
+        return super().embed(tokens, types) + self.type_embedding(kinds)
+
+
+def initialize(module: nn.Module) -> None:
+    """Weights as BERT starts with them: normal, biases zero."""
+    if isinstance(module, nn.Linear | nn.Embedding | PositionalEmbedding):
+        nn.init.normal_(module.weight, std=_INITIAL_STD)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

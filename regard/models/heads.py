@@ -1,0 +1,91 @@
+"""What stands on an encoder to do a task: guess masked words, sort whole texts, label each token."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+
+from regard.errors import ConfigError
+from regard.models.protocol import Encoder
+from regard.nn.layers import ACTIVATIONS, Dropout, Linear, OutputLayer
+from regard.nn.padded import Padded
+
+Task = Literal["none", "mask", "classify", "tag"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """What an encoder is used for."""
+
+    task: Task = "none"
+    labels: tuple[str, ...] = ()  # of classify (one: a number is predicted) and tag, in the order of the logits
+    dropout: float = 0.1  # before classify and tag
+
+    def __post_init__(self) -> None:
+        if self.task not in get_args(Task):
+            raise ConfigError(f"task must be one of {', '.join(get_args(Task))}, got {self.task!r}")
+        if bool(self.labels) != (self.task in ("classify", "tag")):
+            raise ConfigError(f"a head for {self.task!r} has {len(self.labels)} labels; classify and tag have some")
+        if len(set(self.labels)) < len(self.labels):
+            raise ConfigError("two labels have the same name")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+
+
+class MaskedHead(nn.Module):
+    """From states to logits over the vocabulary; the output matrix is the token embedding (Devlin et al. 2019, A.2)."""
+
+    def __init__(self, encoder: Encoder):
+        super().__init__()
+        config = encoder.config
+        self.transform = Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACTIVATIONS[config.activation]
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_epsilon)
+        self.output = OutputLayer(config.hidden_size, config.vocab_size, tied_to=encoder.embedding)
+
+    def states(self, states: Tensor) -> Tensor:
+        """What `output` makes logits of."""
+        return self.norm(self.activation(self.transform(states)))
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(..., hidden) to (..., V)."""
+        return self.output(self.states(states))
+
+
+class LabelHead(nn.Module):
+    """A linear layer to one logit a label, for pooled texts (..., hidden) and for single tokens alike."""
+
+    def __init__(self, hidden_size: int, num_labels: int, dropout: float):
+        super().__init__()
+        self.dropout = Dropout(dropout)
+        self.output = Linear(hidden_size, num_labels)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return self.output(self.dropout(states))
+
+
+class TaskModel(nn.Module):
+    """An encoder and the head of its task, if it has one."""
+
+    def __init__(self, encoder: Encoder, config: HeadConfig):
+        super().__init__()
+        self.encoder = encoder
+        self.config = config
+        self.head: MaskedHead | LabelHead | None = None
+        if config.task == "mask":
+            self.head = MaskedHead(encoder)
+        elif config.task != "none":
+            if config.task == "classify" and not encoder.config.pooled:
+                raise ConfigError("to classify texts the encoder needs its pooling layer (pooled = true)")
+            self.head = LabelHead(encoder.config.hidden_size, len(config.labels), config.dropout)
+
+    def forward(self, tokens: Padded, types: Tensor | None = None) -> Tensor:
+        """The head's logits: (B, L, V) to fill masks, (B, labels) to classify, (B, L, labels) to tag.
+
+        Raises:
+            ConfigError: there is no head.
+        """
+        if self.head is None:
+            raise ConfigError("this encoder has no head: it has not been trained for a task.")
+        states = self.encoder.encode(tokens, types).states
+        return self.head(self.encoder.pool(states) if self.config.task == "classify" else states)
