@@ -9,6 +9,8 @@ from command_line import Command
 
 pytest.importorskip("torch")
 
+import torch
+from papers import PAPERS, softmax
 from tiny_model import SOURCES, TARGETS, make_folder
 
 import regard
@@ -40,6 +42,29 @@ def test_losses_are_differences_of_forced_scores(folder: Path) -> None:
     np.testing.assert_allclose(found.attention, look.attention("cross", 1, 0)[:, :-1].mean(0))
     assert -1 <= found.rank_correlation <= 1
     assert found.rank_correlation == spearman(found.attention, found.effect)
+
+
+@pytest.mark.parametrize("arch", PAPERS)
+def test_losses_are_those_of_captum_over_the_papers_equations(arch: str, tmp_path: Path) -> None:
+    attr = pytest.importorskip("captum.attr")
+    model = regard.load(make_folder(tmp_path / "model", arch))
+    network, tokens = model.engine.model.double(), model.engine.tokens
+    numbers = {name: each.detach().numpy() for name, each in network.named_parameters(remove_duplicate=False)}
+    words, target = np.array(SOURCES[3].split()), tokens.encode_target(TARGETS[0])
+    written = [*target, tokens.eos_id]
+
+    def log_probs(present: torch.Tensor) -> torch.Tensor:
+        """(1, target pieces), from the words that are present."""
+        source = tokens.encode_source(" ".join(words[present[0].bool().numpy()]))
+        _, logits = PAPERS[arch](numbers, network.config, source, [tokens.bos_id, *target])
+        return torch.from_numpy(np.log(softmax(logits))[None, np.arange(len(written)), written])
+
+    expected = attr.FeatureAblation(log_probs).attribute(torch.ones(1, len(words), dtype=torch.float64)).numpy()
+    look = model.look(SOURCES[3], TARGETS[0])
+    found = model.effects(look)
+    assert found.words == tuple(words)
+    for row, pieces in zip(found.losses, look.target.groups, strict=True):
+        np.testing.assert_allclose(row, expected[list(pieces)].sum(axis=0), rtol=0, atol=1e-10)
 
 
 def test_a_model_own_translation_is_scored_as_it_wrote_it(folder: Path) -> None:
