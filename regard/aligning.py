@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.api import Model
+from regard.api import Encoder, Model
 from regard.data import world
 from regard.data.filters import Filters
 from regard.data.pairs import load as load_pairs
@@ -206,13 +206,9 @@ def untrained(model: Model, seed: int) -> Model:
     """The same model with the random weights that training would begin with."""
     import torch
 
-    from regard.engines.torch import TorchEngine
-
-    engine = model.engine
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = type(engine.model)(engine.model.config).eval()
-    return Model(TorchEngine(network, engine.tokens), f"{model.name}, untrained")
+        return type(model)(model.engine.untrained(), f"{model.name}, untrained")
 
 
 def read_counted(name: str, split: world.Split) -> list[CountedPair]:
@@ -285,6 +281,8 @@ def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = 
 
 def _word_weights(model: Model, pairs: Sequence[CountedPair]) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each pair the weights of `word_weights`, plain and shifted, from one forced pass."""
+    if isinstance(model, Encoder):
+        raise model.refusal("align words")
     tokens, limit = model.engine.tokens, model.engine.max_length
     sources = [tokens.encode_source(pair.source) for pair in pairs]
     targets = [tokens.encode_target(pair.target) for pair in pairs]

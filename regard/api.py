@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -11,10 +11,11 @@ from regard.errors import InputError, MissingDependencyError, ModelError
 from regard.look.effects import Effects, effects
 from regard.look.positions import PositionVectors
 from regard.look.weights import Look
-from regard.look.words import line
+from regard.look.words import EMPTY, line
 from regard.translation import Translation, translate
 
 if TYPE_CHECKING:
+    from regard.engines.encoder import EncoderEngine
     from regard.engines.torch import TorchEngine
 
 DEFAULT_SEARCH = SearchOptions()
@@ -28,20 +29,61 @@ def load(folder: str | Path) -> "Model":
         MissingDependencyError: torch is not installed.
     """
     try:
+        from regard.engines.encoder import EncoderEngine
         from regard.engines.torch import TorchEngine
+        from regard.models import ENCODERS
+        from regard.models.folder import arch_of
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", "train", "Running this model") from error
-    return Model(TorchEngine.from_folder(Path(folder)), Path(folder).name)
+    path = Path(folder)
+    if arch_of(path) in ENCODERS:
+        return Encoder(EncoderEngine.from_folder(path), path.name)
+    return Translator(TorchEngine.from_folder(path), path.name)
 
 
 class Model:
-    """A trained translator."""
+    """A trained model, of whatever kind. What its kind cannot do it refuses with a ModelError."""
 
-    def __init__(self, engine: "TorchEngine", name: str = ""):
+    def __init__(self, engine: Any, name: str = ""):
         self.engine = engine
         self.name = name  # for people: the folder's
+
+    @overload
+    def translate(self, text: str, options: SearchOptions = ...) -> Translation: ...
+    @overload
+    def translate(self, text: Sequence[str], options: SearchOptions = ...) -> list[Translation]: ...
+    def translate(
+        self, text: str | Sequence[str], options: SearchOptions = DEFAULT_SEARCH
+    ) -> Translation | list[Translation]:
+        """Translate one line, or several."""
+        raise self.refusal("translate")
+
+    def look(self, source: str, target: str | None = None) -> Look:
+        """What the model attends to while it reads a text, and while it writes one."""
+        raise self.refusal("show attention")
+
+    def effects(self, look: Look, kind: str = "", layer: int | None = None, head: int | None = None) -> Effects:
+        """What the model's output loses when a source word is left out, beside the attention to that word."""
+        raise self.refusal("say what a word's absence changes")
+
+    def positions(self) -> dict[str, PositionVectors]:
+        """What the model adds to token vectors to say where they stand."""
+        raise self.refusal("show position vectors")
+
+    def refusal(self, verb: str) -> ModelError:
+        """The error for what this kind of model cannot do."""
+        return ModelError(f"{self.name or 'this model'}: is {self.kind}; it cannot {verb}.")
+
+    kind = "a model"  # for people
+
+
+class Translator(Model):
+    """A model that reads a text and writes another."""
+
+    engine: "TorchEngine"
+    kind = "a translator"
 
     @overload
     def translate(self, text: str, options: SearchOptions = ...) -> Translation: ...
@@ -102,7 +144,7 @@ class Model:
             model=self.name,
         )
 
-    def effects(self, look: Look, kind: str = "cross", layer: int | None = None, head: int | None = None) -> Effects:
+    def effects(self, look: Look, kind: str = "", layer: int | None = None, head: int | None = None) -> Effects:
         """What the translation's probability loses when a source word is left out, beside the attention to that word.
 
         Each word is taken out of the text in turn, and the same translation is scored again ("leave one out"). Nothing
@@ -142,3 +184,42 @@ class Model:
         if len(found) == 2 and np.array_equal(found["source"].vectors, found["target"].vectors):
             return {"source and target": found["source"]}
         return found
+
+
+class Encoder(Model):
+    """A model that reads a text and writes none, such as BERT."""
+
+    engine: "EncoderEngine"
+    kind = "an encoder"
+
+    def look(self, source: str, target: str | None = None) -> Look:
+        """What each token attends to, in every layer and head.
+
+        Raises:
+            ModelError: the text is empty or longer than the model takes, or a translation was given.
+        """
+        if target is not None:
+            raise self.refusal("attend to a translation")
+        source = source.strip()
+        read, limit = self.engine.tokens.encode(source), self.engine.max_length
+        if not source or len(read) > limit:
+            raise ModelError(f"this text has {len(read):,} tokens, from 3 to {limit:,} were expected.")
+        pieces = self.engine.tokens.pieces(read.ids)
+        real = [place for place, special in enumerate(read.special) if not special]
+        first, end = (real[0], real[-1] + 1) if real else (1, 1)
+        return Look(
+            source_text=source,
+            target_text="",
+            source=line(
+                source,
+                pieces[first:end],
+                read.spans[first:end],
+                before=" ".join(pieces[:first]),
+                after=" ".join(pieces[end:]),
+            ),
+            target=EMPTY,
+            read=EMPTY,
+            weights={"encoder": self.engine.attention([read.ids])[0]["encoder"]},
+            log_probs=(),
+            model=self.name,
+        )

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tiny_model import SOURCES, TARGETS, make_folder
+from tiny_model import SOURCES, TARGETS, make_encoder_folder, make_folder
 
 import regard
 from regard import SearchOptions
@@ -128,3 +128,36 @@ def test_recurrent_models_have_one_head(tmp_path: Path, arch: str) -> None:
 def test_the_rnn_has_no_attention(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="a model of type RNN has no attention to its source: what it knows"):
         regard.load(make_folder(tmp_path / "rnn", "rnn")).look(SOURCES[0])
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> regard.Model:
+    return regard.load(make_encoder_folder(tmp_path_factory.mktemp("api") / "bert"))
+
+
+def test_an_encoder_shows_what_it_attends_to(encoder: regard.Model) -> None:
+    found = encoder.look("The cat sings to birds.")
+    assert found.source.words == ("[CLS]", "The", "cat", "sings", "to", "birds", ".", "[SEP]")
+    assert found.source.special == (True, *[False] * 6, True)
+    assert found.weights["encoder"].shape == (2, 2, len(found.source.pieces), len(found.source.pieces))
+    rows = found.attention(layer=1, head=0)
+    assert rows.shape == (8, 8)
+    np.testing.assert_allclose(rows.sum(axis=-1), 1, atol=1e-6)
+    matrix = found.matrix()
+    assert matrix.rows == matrix.columns == found.source.words
+    assert matrix.title.startswith("encoder self-attention")
+
+
+def test_an_encoder_refuses_what_it_cannot_do(encoder: regard.Model) -> None:
+    for message, call in (
+        ("bert: is an encoder; it cannot translate", lambda: encoder.translate("the cat")),
+        ("it cannot attend to a translation", lambda: encoder.look("the cat", "o gato")),
+        ("it cannot say what a word's absence changes", lambda: encoder.effects(encoder.look("the cat"))),
+        ("it cannot show position vectors", encoder.positions),
+        ("this text has 2 tokens, from 3 to 43", lambda: encoder.look(" ")),
+        ("this text has 62 tokens, from 3 to 43", lambda: encoder.look("cat " * 60)),
+    ):
+        with pytest.raises(ModelError, match=message):
+            call()
+    with pytest.raises(RegardError, match="no attention of kind 'cross'; it has: encoder"):
+        encoder.look("the cat").attention("cross")

@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("torch")
 
 from command_line import Command, Outcome
-from tiny_model import SOURCES, TARGETS, make_folder
+from tiny_model import SOURCES, TARGETS, make_encoder_folder, make_folder
 
 import regard
 from regard import cli, streams
@@ -541,8 +541,22 @@ def test_audit_for_people_and_machines(run: Command, pairs: list[str]) -> None:
     assert json.loads(run("audit", *pairs, "--json").out)
 
 
+def test_an_encoder_is_no_translator(run: Command, tmp_path: Path) -> None:
+    encoder = make_encoder_folder(tmp_path / "bert")
+    (tmp_path / "pairs.tsv").write_text("the cat\to gato\n")
+    for arguments in (
+        ["translate", encoder],
+        ["evaluate", encoder, tmp_path / "pairs.tsv"],
+        ["align", encoder, tmp_path / "pairs.tsv"],
+    ):
+        found = run(*arguments, stdin="the cat\n")
+        assert (found.status, found.out) == (2, ""), found
+        assert "encoder" in found.err
+        assert len(found.err.splitlines()) == 1
+
+
 def test_import_says_what_it_wrote(run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("regard.interop.marian.import_folder", lambda source, out: ["its licence is not known"])
+    monkeypatch.setattr("regard.interop.import_folder", lambda source, out: ["its licence is not known"])
     found = run("import", tmp_path / "theirs", "-o", tmp_path / "ours")
     assert found.err == f"regard: warning: its licence is not known\nmodel: {tmp_path / 'ours'}\n"
     assert found.out == ""

@@ -5,9 +5,12 @@ from typing import Any
 
 import torch
 
+from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
-from regard.models import build
-from regard.models.folder import save
+from regard.interop.bert_tokens import read_tokens
+from regard.models import build, build_encoder
+from regard.models.folder import save, save_encoder
+from regard.models.heads import TaskModel
 
 SIZES: dict[str, dict[str, Any]] = {
     "rnn": {"hidden_size": 12, "embedding_size": 8},
@@ -28,4 +31,35 @@ def make_folder(folder: Path, arch: str = "transformer", seed: int = 0, **overri
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     save(folder, model, dict(model.named_parameters()), tokens, "# Made up\n")
+    return folder
+
+
+def make_text_tokens(folder: Path) -> TextTokens:
+    """A WordPiece tokenizer that knows some words of SOURCES and the letters of the others."""
+    words = ["the", "cat", "dog", "sees", "bird", "##s", "sing", "to"]
+    letters = sorted({letter for text in SOURCES for letter in text if letter != " "})
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters, *(f"##{letter}" for letter in letters)]
+    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(pieces)) + "\n")
+    tokens, _ = read_tokens(folder, vocab_size=1_000)
+    assert tokens is not None
+    return tokens
+
+
+def make_encoder(tokens: TextTokens, task: str = "none", labels: tuple[str, ...] = (), **overrides: Any) -> TaskModel:
+    """A BERT with every number random."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "feed_forward_size": 24, "max_length": 43}
+    head = {"task": task, "labels": list(labels)}
+    model = build_encoder("bert", {"vocab_size": tokens.vocab_size, **sizes, **overrides}, head)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    return model.eval()
+
+
+def make_encoder_folder(folder: Path, **settings: Any) -> Path:
+    """Write the folder of a small BERT."""
+    folder.mkdir(parents=True)
+    tokens = make_text_tokens(folder)
+    model = make_encoder(tokens, **settings)
+    save_encoder(folder, model, dict(model.named_parameters()), tokens, "# Made up\n")
     return folder

@@ -25,7 +25,7 @@ def look(
         typer.Argument(metavar="TEXT...", help="A sentence, or several for a page; none: stdin's lines."),
     ] = None,
     target: Annotated[str, typer.Option(help="Its translation; none: the model's own.")] = "",
-    kind: Annotated[str, typer.Option(help="cross (to the source), encoder or decoder.")] = "cross",
+    kind: Annotated[str, typer.Option(help="cross (to the source; the default), encoder or decoder.")] = "",
     layer: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
     head: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
     pieces: Annotated[bool, typer.Option("--pieces", help="Sub-word pieces, not words.")] = False,

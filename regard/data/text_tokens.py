@@ -78,6 +78,14 @@ class TextTokens:
             for found in self._tokenizer.encode_batch(list(texts))
         ]
 
+    def encode_source(self, text: str) -> list[int]:
+        """Ids of one text, special tokens around them; as `Tokens.encode_source`."""
+        return self.encode(text).ids
+
+    def source_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in the text each id of `encode_source` stands: characters (first, end); empty for special tokens."""
+        return self.encode(text).spans
+
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """What each id stands for, for people to read."""
         found = [self._tokenizer.id_to_token(number) for number in ids]

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from regard.data.text_tokens import TextIds, TextTokens
-from regard.engines.batches import LENGTH_STEP, by_length
+from regard.engines.batches import Weights, by_length, pad_to_step
 from regard.errors import ModelError
 from regard.models.folder import load_encoder
 from regard.models.heads import TaskModel
-from regard.nn.padded import Padded, pad
+from regard.nn.padded import Padded
 
 
 class EncoderEngine:
@@ -26,6 +26,7 @@ class EncoderEngine:
             batch_tokens: padded tokens in a batch, at most.
         """
         self.model = model
+        self.source_language = self.target_language = ""
         self._tokens = tokens
         self.batch_tokens = batch_tokens
 
@@ -63,15 +64,28 @@ class EncoderEngine:
         """
         return self._run(inputs, self.model, cut=0 if self.model.config.task == "classify" else 1)
 
-    def attention(self, inputs: Sequence[TextIds]) -> list[np.ndarray]:
-        """Attention weights of each input, (layers, H, tokens, tokens), by the plain path and before dropout."""
+    def attention(self, sources: Sequence[Sequence[int]], targets: None = None) -> list[Weights]:
+        """Attention weights of single texts by the plain path, before dropout: "encoder" (layers, H, tokens, tokens).
+
+        Args:
+            sources: with the special tokens around them.
+            targets: an encoder has none.
+        """
+        if targets is not None:
+            raise ModelError("an encoder reads text and writes none: there is no translation to attend from.")
 
         def weights(tokens: Padded, types: Tensor) -> Tensor:
             found = self.model.encoder.encode(tokens, types, return_weights=True).weights
             assert found is not None
             return found
 
-        return [each[:, :, :, : each.shape[2]] for each in self._run(inputs, weights, cut=3)]
+        inputs = [TextIds(list(ids), [0] * len(ids), [], []) for ids in sources]
+        return [{"encoder": each[:, :, :, : each.shape[2]]} for each in self._run(inputs, weights, cut=3)]
+
+    def untrained(self) -> "EncoderEngine":
+        """The same engine with the random weights that training would begin with, from torch's global generator."""
+        encoder = type(self.model.encoder)(self.model.encoder.config)
+        return EncoderEngine(TaskModel(encoder, self.model.config), self._tokens, batch_tokens=self.batch_tokens)
 
     @torch.inference_mode()
     def _run(
@@ -88,13 +102,10 @@ class EncoderEngine:
         if longest > self.max_length:
             raise ModelError(f"a text has {longest:,} tokens, the model takes {self.max_length:,}. Split it first.")
         for rows in by_length([len(each) for each in inputs], self.batch_tokens):
-            tokens, types = (self._pad([getattr(inputs[row], name) for row in rows]) for name in ("ids", "types"))
+            tokens = pad_to_step([inputs[row].ids for row in rows], self.max_length)
+            types = pad_to_step([inputs[row].types for row in rows], self.max_length)
             found = compute(tokens, types.ids).float()
             for number, row in enumerate(rows):
                 values = found[number]
                 results[row] = (values.narrow(cut - 1, 0, len(inputs[row])) if cut else values).numpy()
         return results
-
-    def _pad(self, sequences: Sequence[Sequence[int]]) -> Padded:
-        padded = pad(sequences, multiple_of=LENGTH_STEP)
-        return Padded(padded.ids[:, : self.max_length], padded.lengths)  # beyond it there are no positions

@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from regard.data.tokens import Tokens
 from regard.decoding.search import Hypothesis, SearchOptions, search
-from regard.engines.batches import LENGTH_STEP, by_length
+from regard.engines.batches import Weights, by_length, pad_to_step
 from regard.models.folder import load
 from regard.models.protocol import Seq2Seq
 from regard.nn.padded import Padded, pad
 from regard.nn.positions import sinusoids
-
-Weights = dict[str, np.ndarray]
 
 
 class TorchEngine:
@@ -65,7 +62,7 @@ class TorchEngine:
         width = options.n_best if options.sample else options.beam_size
         results: list[list[Hypothesis]] = [[] for _ in sources]
         for rows in by_length([len(ids) for ids in sources], self.batch_tokens // width):
-            batch = pad([sources[row] for row in rows], pad_id=self.tokens.pad_id, multiple_of=LENGTH_STEP)
+            batch = self._pad([sources[row] for row in rows])
             found = search(
                 self.model,
                 batch,
@@ -123,6 +120,10 @@ class TorchEngine:
                     results[row][kind] = values[number, :, :, :queries, :keys].numpy()
         return results
 
+    def untrained(self) -> "TorchEngine":
+        """The same engine with the random weights that training would begin with, from torch's global generator."""
+        return TorchEngine(type(self.model)(self.model.config), self.tokens, batch_tokens=self.batch_tokens)
+
     @torch.inference_mode()
     def positions(self) -> dict[str, dict[str, Any]]:
         """What the model adds to token vectors to say where they stand, by side; empty if it adds nothing.
@@ -150,6 +151,9 @@ class TorchEngine:
     def _forced_batch(
         self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
     ) -> tuple[Padded, Padded]:
-        source = pad(sources, pad_id=self.tokens.pad_id, multiple_of=LENGTH_STEP)
+        source = self._pad(sources)
         target = pad([[self.tokens.bos_id, *ids] for ids in targets], pad_id=self.tokens.pad_id)
         return source, target
+
+    def _pad(self, sources: Sequence[Sequence[int]]) -> Padded:
+        return pad_to_step(sources, self.max_length, pad_id=self.tokens.pad_id)

@@ -50,22 +50,31 @@ class Look:
     model: str = ""  # its name, for people
     target_ids: tuple[int, ...] = ()  # the target as the model wrote it, without start and end
 
+    def kind(self, wanted: str = "") -> str:
+        """The kind of attention that is wanted; empty: that to the source, or what else the model has.
+
+        Raises:
+            InputError: the model has no such attention.
+        """
+        kinds = [name for name in KINDS if name in self.weights]
+        if wanted and wanted not in kinds:
+            has = ", ".join(kinds) or "none"
+            raise InputError(f"this model has no attention of kind {wanted!r}; it has: {has}.")
+        return wanted or kinds[0]
+
     def sides(self, kind: str) -> tuple[Line, Line]:
         """What the rows and the columns of a kind of attention are.
 
         Raises:
             InputError: the model has no such attention.
         """
-        if kind not in self.weights:
-            has = ", ".join(name for name in KINDS if name in self.weights) or "none"
-            raise InputError(f"this model has no attention of kind {kind!r}; it has: {has}.")
         return {
             "cross": (self.target, self.source),
             "encoder": (self.source, self.source),
             "decoder": (self.target, self.read),
-        }[kind]
+        }[self.kind(kind)]
 
-    def attention(self, kind: str = "cross", layer: int | None = None, head: int | None = None) -> np.ndarray:
+    def attention(self, kind: str = "", layer: int | None = None, head: int | None = None) -> np.ndarray:
         """Weights between words, (rows, columns): a word is attended to with the sum over its pieces, and attends with
         the mean over its own.
 
@@ -78,17 +87,18 @@ class Look:
         rows, columns = self.sides(kind)
         return words_from_pieces(self.piece_attention(kind, layer, head), columns.groups, rows.groups)
 
-    def piece_attention(self, kind: str = "cross", layer: int | None = None, head: int | None = None) -> np.ndarray:
+    def piece_attention(self, kind: str = "", layer: int | None = None, head: int | None = None) -> np.ndarray:
         """Weights between pieces, (rows, columns), as the model has them; see `attention`."""
-        self.sides(kind)
+        kind = self.kind(kind)
         weights = self.weights[kind]  # (layers, heads, rows, columns)
         weights = _choose(weights, layer, "layer", kind)
         return _choose(weights, head, "head", kind)
 
     def matrix(
-        self, kind: str = "cross", layer: int | None = None, head: int | None = None, *, pieces: bool = False
+        self, kind: str = "", layer: int | None = None, head: int | None = None, *, pieces: bool = False
     ) -> Matrix:
         """A layer's or head's weights with everything that a picture says of them."""
+        kind = self.kind(kind)
         rows, columns = self.sides(kind)
         weights = (self.piece_attention if pieces else self.attention)(kind, layer, head)
         num_layers, num_heads = self.weights[kind].shape[:2]

@@ -34,6 +34,9 @@ class Line:
         return tuple(found)
 
 
+EMPTY = Line((), (), (), ())
+
+
 def line(text: str, pieces: Sequence[str], spans: Sequence[Span], before: str = "", after: str = "") -> Line:
     """Group the pieces of a text into its words.
 

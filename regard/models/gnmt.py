@@ -62,7 +62,8 @@ class GNMT(Seq2Seq):
     The bottom decoder layer reads target tokens only; its output asks the source, and the context it gets goes into all
     layers above and into the output. Nothing in training waits for an attention step, so every layer runs over the
     whole sentence at once: this is the paper's reason for taking the bottom layer (its section 3). Relative to the
-    paper: the query is the bottom layer's present output, not the previous one, and sizes are free.
+    paper: the query is the bottom layer's present output, not the previous one; before the softmax the top state and
+    the context go through one tanh layer (Luong et al. 2015, equation 5); and sizes are free.
     """
 
     def __init__(self, config: GNMTConfig):

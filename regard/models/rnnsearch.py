@@ -51,8 +51,8 @@ class RNNSearchState:
 class RNNSearch(Seq2Seq):
     """For each target word the decoder searches the source for where the relevant information is.
 
-    Relative to the paper: the readout takes the new state s_i (its equation 4; the appendix writes s_(i-1)), and the
-    output matrix is tied to the target embedding.
+    Relative to the paper: the readout takes the new state s_i (its equation 4; the appendix writes s_(i-1)), the output
+    matrix is tied to the target embedding, and the reset gate acts after the recurrent product, as in torch's own GRU.
     """
 
     def __init__(self, config: RNNSearchConfig):

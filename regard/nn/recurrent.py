@@ -85,6 +85,8 @@ class AttentiveGRUCell(nn.Module):
     """A gated recurrent unit with two inputs: a token vector and an attention context (Bahdanau et al. 2015, A.1.1).
 
     The tokens' part of the gates does not wait for the recurrence: `project` computes it for all steps at once.
+    Relative to the paper: the reset gate multiplies U s, not s before U, as in torch's GRU; all products of the state
+    are then one.
     """
 
     def __init__(self, token_size: int, context_size: int, size: int):

@@ -141,3 +141,13 @@ def test_attention_is_given_for_each_pair_in_its_own_size(word_tokens, tiny) -> 
             torch.testing.assert_close(torch.from_numpy(weights).sum(-1), torch.ones(2, 4, queries).double())
     rnn = TorchEngine(tiny("rnn", vocab_size=word_tokens.vocab_size), word_tokens)
     assert rnn.attention(sources, targets) == [{}, {}]
+
+
+def test_sentences_as_long_as_the_position_table_are_taken(word_tokens, tiny) -> None:
+    """A padded length past the last trainable position would have none to add."""
+    network = tiny("transformer", vocab_size=word_tokens.vocab_size, positions="trainable", max_length=11)
+    engine = TorchEngine(network, word_tokens)
+    for count in (7, 8, 9, 10):
+        source = [*([5] * count), word_tokens.eos_id]
+        assert engine.search([source], SearchOptions(beam_size=2))[0]
+        assert engine.attention([source], [[6, 7]])[0]["cross"].shape[-1] == count + 1

@@ -1,0 +1,78 @@
+"""The engine of encoders: a text's numbers do not depend on its company, and nothing is cut."""
+
+import random
+
+import numpy as np
+import pytest
+from tiny_model import SOURCES, make_encoder, make_encoder_folder, make_text_tokens
+
+from regard.data.text_tokens import TextTokens
+from regard.engines.encoder import EncoderEngine
+from regard.errors import ConfigError, ModelError
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> TextTokens:
+    return make_text_tokens(tmp_path_factory.mktemp("tokens"))
+
+
+def texts(count: int) -> list[str]:
+    words, rng = " ".join(SOURCES).split(), random.Random(1)
+    return [" ".join(rng.choices(words, k=rng.randint(1, 8))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("task", ["mask", "classify", "tag"])
+def test_a_text_has_the_same_numbers_in_any_company(tokens: TextTokens, task: str) -> None:
+    model = make_encoder(tokens, task, () if task == "mask" else ("a", "b", "c"))
+    inputs = [tokens.encode(text, other) for text, other in zip(texts(30), [*texts(10), *[None] * 20], strict=True)]
+    engine, small = EncoderEngine(model, tokens), EncoderEngine(model, tokens, batch_tokens=60)
+    together, apart = engine.logits(inputs), small.logits(inputs)
+    states = engine.states(inputs)
+    for number, each in enumerate(inputs):
+        (alone,) = engine.logits([each])
+        width = tokens.vocab_size if task == "mask" else 3
+        assert alone.shape == ((width,) if task == "classify" else (len(each), width))
+        np.testing.assert_allclose(together[number], alone, atol=1e-5)
+        np.testing.assert_allclose(apart[number], alone, atol=1e-5)
+        assert states[number].shape == (len(each), 16)
+
+
+def test_weights_are_distributions_and_change_nothing(tokens: TextTokens) -> None:
+    engine = EncoderEngine(make_encoder(tokens), tokens)
+    sources = [tokens.encode_source(text) for text in texts(9)]
+    before = engine.states([tokens.encode(text) for text in texts(9)])
+    for found, source in zip(engine.attention(sources), sources, strict=True):
+        assert found["encoder"].shape == (2, 2, len(source), len(source))
+        np.testing.assert_allclose(found["encoder"].sum(axis=-1), 1, atol=1e-6)
+    for first, second in zip(before, engine.states([tokens.encode(text) for text in texts(9)]), strict=True):
+        np.testing.assert_array_equal(first, second)
+    with pytest.raises(ModelError, match="no translation to attend from"):
+        engine.attention(sources, sources)  # type: ignore[arg-type]
+
+
+def test_texts_up_to_the_last_position_are_taken_and_no_longer_ones(tokens: TextTokens) -> None:
+    engine = EncoderEngine(make_encoder(tokens, max_length=11), tokens)
+    for count in (7, 8, 9):
+        text = tokens.encode("cat " * count)
+        assert engine.states([text])[0].shape == (count + 2, 16)
+    with pytest.raises(ModelError, match="a text has 12 tokens, the model takes 11"):
+        engine.states([tokens.encode("cat"), tokens.encode("cat " * 10)])
+    assert engine.states([]) == []
+
+
+def test_what_is_missing_is_told(tokens: TextTokens, tmp_path) -> None:
+    engine = EncoderEngine(make_encoder(tokens), None)
+    with pytest.raises(ModelError, match="without its tokenizer"):
+        _ = engine.tokens
+    with pytest.raises(ConfigError, match="this encoder has no head"):
+        EncoderEngine(make_encoder(tokens), tokens).logits([tokens.encode("cat")])
+    loaded = EncoderEngine.from_folder(make_encoder_folder(tmp_path / "bert", task="classify", labels=("no", "yes")))
+    assert loaded.logits([tokens.encode("the cat")])[0].shape == (2,)
+
+
+def test_untrained_has_other_weights_of_the_same_shapes(tokens: TextTokens) -> None:
+    engine = EncoderEngine(make_encoder(tokens, "tag", ("a", "b")), tokens)
+    twin = engine.untrained()
+    theirs = dict(twin.model.named_parameters())
+    assert {name: p.shape for name, p in engine.model.named_parameters()} == {n: p.shape for n, p in theirs.items()}
+    assert not any(bool((theirs[name] == p).all()) for name, p in engine.model.named_parameters())
