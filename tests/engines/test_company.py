@@ -140,3 +140,13 @@ def test_attention_is_given_for_each_pair_in_its_own_size(word_tokens, tiny) -> 
             torch.testing.assert_close(torch.from_numpy(weights).sum(-1), torch.ones(2, 4, queries).double())
     rnn = TorchEngine(tiny("rnn", vocab_size=word_tokens.vocab_size), word_tokens)
     assert rnn.attention(sources, targets) == [{}, {}]
+
+
+def test_attention_of_sources_alone_is_the_encoders_own(word_tokens, tiny, arch) -> None:
+    engine = TorchEngine(tiny(arch, vocab_size=word_tokens.vocab_size), word_tokens)
+    sources = [word_tokens.encode_source(text) for text in ("the cat sees the dog", "a", "no cat sings")]
+    alone, translated = engine.attention(sources), engine.attention(sources, [[5, 6], [], [7]])
+    assert [set(found) for found in alone] == [{"encoder"} if arch == "transformer" else set()] * 3
+    for found, expected in zip(alone, translated, strict=True):
+        for kind, weights in found.items():
+            torch.testing.assert_close(weights, expected[kind], rtol=0, atol=1e-12)
