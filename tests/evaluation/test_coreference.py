@@ -2,9 +2,16 @@
 
 import pytest
 
+from regard.data.antecedents import ResolvedText
 from regard.data.world import Pronoun, WorldPair, generate
 from regard.errors import DataError
-from regard.evaluation.coreference import antecedent_accuracy, baselines, gender_accuracy, pronoun_gender
+from regard.evaluation.coreference import (
+    antecedent_accuracy,
+    baselines,
+    gender_accuracy,
+    pronoun_gender,
+    text_rules,
+)
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -121,3 +128,14 @@ def test_counts_must_match_and_a_pair_needs_a_pronoun():
     with pytest.raises(DataError, match="no it to resolve"):
         pronoun_gender("Ela.", plain)
     assert gender_accuracy(["x"], [plain]).total == 0
+
+
+def test_rules_for_texts_by_hand() -> None:
+    def text(pronoun: int, first: int, second: int, antecedent: int) -> ResolvedText:
+        candidates = ((first, first + 2), (second, second + 2))
+        return ResolvedText("a text of no matter", (pronoun, pronoun + 2), candidates, antecedent)
+
+    # Both before the pronoun: the nearest is the second. One before it, or both after it: the first.
+    texts = [text(9, 0, 5, 1), text(9, 0, 5, 0), text(4, 0, 9, 0), text(0, 4, 9, 0), text(0, 4, 9, 1)]
+    assert text_rules(texts) == {"nearest": 3 / 5, "first": 3 / 5}
+    assert text_rules([]) == {"nearest": 0, "first": 0}
