@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from regard.aligning import CountedPair, Groups, piece_groups, read_text, untrained, word_spans
-from regard.api import Model
-from regard.data import world
-from regard.data.pairs import parse_data
-from regard.data.world import WorldPair
+from regard.aligning import Groups, piece_groups, untrained, word_spans
+from regard.api import Encoder, Model
 from regard.errors import InputError, ModelError
-from regard.evaluation import coreference
 from regard.evaluation.alignment import words_from_pieces
+from regard.head_examples import Example, Mention
 from regard.look.roles import draw_roles
 from regard.look.weights import KINDS
 
@@ -26,46 +23,29 @@ MEASURES: dict[str, str] = {
     "same": "weight on the word itself",
     "aligned": "weight on the gold translation of the word",
     "separators": "weight on punctuation and special tokens",
-    "antecedent": "share of it-pronouns from which the head looks at the antecedent more than at any other word",
-    "candidate": "share of it-pronouns from which it looks more at the antecedent than at the other candidates",
+    "antecedent": "share of pronouns from which the head looks at a word of the antecedent more than at any other word",
+    "candidate": "share of pronouns from which it looks more at the antecedent than at the other candidates",
     "distance": "mean distance of what it looks at, in words",
     "spread": "mean entropy of a row, in bits",
 }
-FINDABLE = {"coreference": "antecedent", "previous": "previous", "next": "next", "alignment": "aligned"}
-
-
-@dataclass(frozen=True)
-class Mention:
-    """A pronoun whose antecedent is known, by word numbers."""
-
-    source: int
-    target: int
-    antecedent_source: int
-    antecedent_target: int
-    candidates: tuple[int, ...]  # source words it could stand for
-
-
-@dataclass(frozen=True)
-class HeadPair:
-    """A sentence pair, with the pronouns in it."""
-
-    pair: CountedPair
-    mentions: tuple[Mention, ...] = ()
-
-    @classmethod
-    def of_world(cls, pair: WorldPair) -> "HeadPair":
-        """A pair of the built-in corpus."""
-        mentions = tuple(
-            Mention(
-                it.source_index,
-                it.target_index,
-                it.antecedent_source_index,
-                it.antecedent_target_index,
-                tuple(index for index, _ in it.candidates),
-            )
-            for it in pair.pronouns
-        )
-        return cls(CountedPair.of_world(pair), mentions)
+# What can be found, and by which measure. Rules choose among the candidates alone, as the role "candidate" does.
+FINDABLE = {
+    "coreference": "antecedent",
+    "candidate": "candidate",
+    "previous": "previous",
+    "next": "next",
+    "alignment": "aligned",
+}
+ABOUT_PRONOUNS = ("coreference", "candidate")
+_NEEDED = {
+    "coreference": "antecedents: world:1000, or a file of GAP, WinoMT or Winogender",
+    "candidate": "antecedents: world:1000, or a file of GAP, WinoMT or Winogender",
+    "alignment": "gold alignments, such as world:1000",
+    "previous": "a model with attention within a sentence",
+    "next": "a model with an encoder's attention",
+}
+_CHUNK_CELLS = 1_000_000  # of the weights of one head: all weights of all sentences at once would be large
+Ids = list[int]
 
 
 @dataclass(frozen=True)
@@ -93,18 +73,26 @@ class Found:
     rules: dict[str, float]  # what rules without a model reach on test: nearest noun, first noun, ...
 
 
-def measure(model: Model, pairs: Sequence[HeadPair]) -> list[HeadRoles]:
-    """Measure every head of a model over pairs. The weights come from a forced pass over the given translations.
+def measure(model: Model, examples: Sequence[Example]) -> list[HeadRoles]:
+    """Measure every head of a model over examples. The weights come from a forced pass over the given translations; of
+    texts without a translation only an encoder's own heads can be measured, and an encoder such as BERT reads no other.
+
+    A head finds an antecedent ("antecedent") if the word it looks at most from the pronoun, other than the pronoun
+    itself, is one of the antecedent's; another mention of the same person, as a long text may have, does not count.
+    It picks the candidate ("candidate") whose words together have the larger weight. Of equals the first is taken.
 
     Raises:
-        ModelError: the model has no attention, or cannot take a pair whole.
+        InputError: some examples have a translation and some have none.
+        ModelError: the model has no such attention, or cannot take an example whole.
     """
+    if isinstance(model, Encoder):
+        examples = [dataclasses.replace(example, target=None) for example in examples]
     totals: dict[str, _Totals] = {}
-    for weights, pair in zip(_word_weights(model, pairs), pairs, strict=True):
+    for weights, example in zip(_word_weights(model, examples), examples, strict=True):
         for kind, (words, special) in weights.items():
             if kind not in totals:
                 totals[kind] = _Totals(words.shape[:2])
-            _add(totals[kind], kind, words, special, pair)
+            _add(totals[kind], kind, words, special, example)
     return [
         HeadRoles(kind, layer, head, {name: float(values[layer, head]) for name, values in found.items()})
         for kind in KINDS
@@ -118,19 +106,20 @@ def measure(model: Model, pairs: Sequence[HeadPair]) -> list[HeadRoles]:
 def find(
     model: Model,
     what: str,
-    dev: Sequence[HeadPair],
-    test: Sequence[HeadPair],
+    dev: Sequence[Example],
+    test: Sequence[Example],
     *,
     seeds: int = 3,
     rules: Mapping[str, float] | None = None,
     measured: Sequence[HeadRoles] | None = None,
 ) -> Found:
-    """Choose the head that does `what` best on dev, and score that one head on test.
+    """Choose the head that does `what` best on dev, and score that one head on test. Only heads that can be measured on
+    both stand for choice: where one of the two has no translations, those of the encoder.
 
     Args:
         what: one of FINDABLE.
         seeds: how many models with random weights the same is done with: what selection alone gives.
-        rules: what rules without a model reach on test (see `read`), to stand beside it where antecedents are found.
+        rules: what rules without a model reach on test (see `ExampleSet`), to stand beside what is found of pronouns.
         measured: what `measure` gave for the model on test, if that is known already.
 
     Raises:
@@ -141,34 +130,21 @@ def find(
     name = FINDABLE[what]
 
     def best(candidate: Model, on_test: Sequence[HeadRoles] | None = None) -> tuple[HeadRoles, float]:
-        measured = [roles for roles in measure(candidate, dev) if name in roles.measures]
-        if not measured:
-            raise InputError(f"these pairs say nothing of {what}: that needs gold, such as world:1000.")
-        chosen = max(measured, key=lambda roles: roles.measures[name])
-        tested = {roles.name: roles.measures.get(name, 0.0) for roles in on_test or measure(candidate, test)}
+        on_test = on_test or measure(candidate, test)
+        tested = {roles.name: roles.measures[name] for roles in on_test if name in roles.measures}
+        on_dev = [roles for roles in measure(candidate, dev) if name in roles.measures]
+        for side, known in (("dev", on_dev), ("test", tested)):
+            if not known:
+                raise InputError(f"the {side} data says nothing of {what}: that needs {_NEEDED[what]}.")
+        both = [roles for roles in on_dev if roles.name in tested]
+        if not both:
+            raise InputError(f"no head shows {what} on dev and on test: one has translations and the other none.")
+        chosen = max(both, key=lambda roles: roles.measures[name])
         return chosen, tested[chosen.name]
 
     chosen, score = best(model, measured)
     chance = [best(untrained(model, seed))[1] for seed in range(seeds)]
-    return Found(name, chosen, score, chance, dict(rules or {}) if name == "antecedent" else {})
-
-
-def read(data: Sequence[str], split: world.Split, it_share: float = 0.3) -> tuple[list[HeadPair], dict[str, float]]:
-    """The pairs that DATA means, and how often rules without a model pick the antecedent of their pronouns (none, where
-    no antecedents are known; see `evaluation.coreference.baselines`).
-
-    Args:
-        it_share: of the built-in corpus, the share of sentences with a pronoun to resolve.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    if len(data) == 1 and (data[0] == "world" or data[0].startswith("world:")):
-        (source,) = parse_data(data)
-        pairs = list(world.generate(split, source.world_pairs, it_share=it_share))
-        rules = {name: baseline.antecedent for name, baseline in coreference.baselines(pairs).items()}
-        return [HeadPair.of_world(pair) for pair in pairs], rules
-    return [HeadPair(pair) for pair in read_text(data)], {}
+    return Found(name, chosen, score, chance, dict(rules or {}) if what in ABOUT_PRONOUNS else {})
 
 
 def table(roles: Sequence[HeadRoles]) -> list[str]:
@@ -236,17 +212,17 @@ class _Totals:
         return {name: total / self.counts[name] for name, total in self.sums.items()}
 
 
-def _add(totals: _Totals, kind: str, words: np.ndarray, special: np.ndarray, pair: HeadPair) -> None:
-    """One sentence's weights (layers, heads, rows, columns), and those on special tokens (layers, heads, rows)."""
+def _add(totals: _Totals, kind: str, words: np.ndarray, special: np.ndarray, example: Example) -> None:
+    """One text's weights (layers, heads, rows, columns), and those on special tokens (layers, heads, rows)."""
     rows, columns = np.arange(words.shape[2]), np.arange(words.shape[3])
-    names = pair.pair.target_words if kind == "decoder" else pair.pair.source_words
+    names = example.target_words if kind == "decoder" else example.source_words
     marks = np.array([not any(character.isalnum() for character in name) for name in names], dtype=bool)
     totals.add("separators", special + words[..., marks].sum(axis=-1))
     everything = np.concatenate([words, special[..., None]], axis=-1)
     totals.add("spread", -np.where(everything > 0, everything * np.log2(np.maximum(everything, 1e-30)), 0.0).sum(-1))
     if kind == "cross":
         linked = np.zeros((len(rows), len(columns)))
-        for source, target in pair.pair.sure:
+        for source, target in example.links:
             linked[target, source] = 1
         has_link = linked.any(axis=1)
         totals.add("aligned", (words * linked).sum(axis=-1)[..., has_link])
@@ -258,34 +234,41 @@ def _add(totals: _Totals, kind: str, words: np.ndarray, special: np.ndarray, pai
     if kind == "encoder":
         totals.add("same", words[..., rows, rows])
         totals.add("next", words[..., rows[:-1], rows[:-1] + 1])
-    for mention in pair.mentions:
-        row = mention.source if kind == "encoder" else mention.target
-        wanted = mention.antecedent_target if kind == "decoder" else mention.antecedent_source
-        seen = words[:, :, row].copy()  # (layers, heads, columns)
-        if kind == "encoder":
-            seen[..., row] = -1  # itself is no answer
-        totals.add("antecedent", (seen.argmax(axis=-1) == wanted).astype(float)[..., None])
-        if kind != "decoder":
-            candidates = np.array(mention.candidates)
-            picked = candidates[seen[..., candidates].argmax(axis=-1)]
-            totals.add("candidate", (picked == wanted).astype(float)[..., None])
+    for mention in example.mentions:
+        _add_mention(totals, kind, words, mention)
 
 
-def _word_weights(model: Model, pairs: Sequence[HeadPair]) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """For each pair by kind the weights between words and the rest of each row, which is on special tokens."""
-    tokens, limit = model.engine.tokens, model.engine.max_length
-    for first in range(0, len(pairs), 200):  # all weights of all sentences at once would be large
-        some = pairs[first : first + 200]
-        sources = [tokens.encode_source(each.pair.source) for each in some]
-        targets = [tokens.encode_target(each.pair.target) for each in some]
-        longest = max(max(len(source), len(target) + 1) for source, target in zip(sources, targets, strict=True))
-        if longest > limit:
-            raise ModelError(f"a pair has {longest:,} tokens, the model takes {limit:,}. Leave such pairs out.")
+def _add_mention(totals: _Totals, kind: str, words: np.ndarray, mention: Mention) -> None:
+    """What the heads see (layers, heads, rows, columns) from one pronoun; see `measure`."""
+    wanted = mention.candidates[mention.antecedent]
+    row = mention.source
+    if kind != "encoder":
+        if mention.target is None:
+            return
+        row = mention.target[0]
+        if kind == "decoder":
+            wanted = (mention.target[1],)
+    seen = words[:, :, row].copy()  # (layers, heads, columns)
+    if kind == "encoder":
+        seen[..., row] = 0  # itself is no answer
+    found = np.isin(seen.argmax(axis=-1), wanted) & (seen.max(axis=-1) > 0)
+    totals.add("antecedent", found.astype(float)[..., None])
+    if kind != "decoder":
+        weights = np.stack([seen[..., list(candidate)].sum(axis=-1) for candidate in mention.candidates])
+        totals.add("candidate", (weights.argmax(axis=0) == mention.antecedent).astype(float)[..., None])
+
+
+def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """For each example by kind the weights between words and the rest of each row, which is on special tokens."""
+    tokens = model.engine.tokens
+    if len({example.target is None for example in examples}) > 1:
+        raise InputError("some texts have a translation and some have none. Measure them apart.")
+    for some, sources, targets in _chunks(model, examples):
         for weights, each in zip(model.engine.attention(sources, targets), some, strict=True):
             if not weights:
-                raise ModelError("this model has no attention: it has no heads to measure.")
-            source = _groups(tokens.source_spans(each.pair.source), each.pair.source, each.pair.source_words)
-            target = _groups(tokens.target_spans(each.pair.target), each.pair.target, each.pair.target_words)
+                raise ModelError(_no_heads(model, each))
+            source = _groups(tokens.source_spans(each.source), each.source, each.source_words)
+            target = _groups(tokens.target_spans(each.target), each.target, each.target_words) if each.target else []
             read = [[piece + 1 for piece in group] for group in target]  # the start of the sentence stands before
             sides = {"cross": (target, source), "encoder": (source, source), "decoder": (target, read)}
             merged = {}
@@ -294,6 +277,41 @@ def _word_weights(model: Model, pairs: Sequence[HeadPair]) -> Iterator[dict[str,
                 words = words_from_pieces(values.astype(np.float64), columns, rows)
                 merged[kind] = (words, np.clip(1 - words.sum(axis=-1), 0, None))
             yield merged
+
+
+def _chunks(model: Model, examples: Sequence[Example]) -> Iterator[tuple[list[Example], list[Ids], list[Ids] | None]]:
+    """Examples whose weights fit into memory together, and the ids of both sides (None: they have no translations).
+
+    Raises:
+        ModelError: the model cannot take one whole.
+    """
+    tokens, limit = model.engine.tokens, model.engine.max_length
+    some: list[Example] = []
+    sources: list[Ids] = []
+    targets: list[Ids] = []
+    cells = 0
+    for number, example in enumerate(examples, 1):
+        some.append(example)
+        sources.append(tokens.encode_source(example.source))
+        if example.target is not None:
+            targets.append(tokens.encode_target(example.target))
+        longest = max(len(sources[-1]), len(targets[-1]) + 1 if targets else 0)
+        if longest > limit:
+            raise ModelError(f"a text or pair has {longest:,} tokens, the model takes {limit:,}. Leave such ones out.")
+        cells += longest**2
+        if cells > _CHUNK_CELLS or number == len(examples):
+            yield some, sources, targets or None
+            some, sources, targets, cells = [], [], [], 0
+
+
+def _no_heads(model: Model, example: Example) -> str:
+    if example.target is None:
+        return (
+            f"{model.name}: a model of type {type(model.engine.model).__name__} has no attention within its source, "
+            "and these texts have no translation to attend from. Measure it on pairs, such as world:1000, or take a "
+            "model whose encoder attends."
+        )
+    return "this model has no attention: it has no heads to measure."
 
 
 def _groups(spans: Sequence[tuple[int, int]], text: str, words: Sequence[str]) -> Groups:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,24 +10,26 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import Command
+from tiny_model import make_encoder_folder
 
+import regard
 from regard import heads
-from regard.aligning import CountedPair
+from regard.data import world
+from regard.data.antecedents import ResolvedText
 from regard.errors import InputError, ModelError
-from regard.heads import HeadPair, Mention
+from regard.head_examples import Example, Mention
 
 pytest.importorskip("torch")
 
-PAIR = HeadPair(
-    CountedPair(
-        "the cat saw it .",
-        "o gato viu ele .",
-        ("the", "cat", "saw", "it", "."),
-        ("o", "gato", "viu", "ele", "."),
-        frozenset((place, place) for place in range(4)),
-    ),
-    (Mention(source=3, target=3, antecedent_source=1, antecedent_target=1, candidates=(0, 1)),),
+PAIR = Example(
+    "the cat saw it .",
+    ("the", "cat", "saw", "it", "."),
+    "o gato viu ele .",
+    ("o", "gato", "viu", "ele", "."),
+    frozenset((place, place) for place in range(4)),
+    (Mention(source=3, candidates=((0,), (1,)), antecedent=1, target=(3, 1)),),
 )
+WITHOUT_GOLD = replace(PAIR, links=frozenset(), mentions=())
 
 
 class WordTokens:
@@ -53,8 +56,10 @@ class WordTokens:
 def model_of(weights: dict[str, np.ndarray]) -> Any:
     """A model that gives these weights (layers, heads, rows, columns) for every pair."""
 
-    def attention(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[dict[str, np.ndarray]]:
-        return [weights for _ in sources]
+    def attention(
+        sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]] | None
+    ) -> list[dict[str, np.ndarray]]:
+        return [{kind: values for kind, values in weights.items() if targets or kind == "encoder"} for _ in sources]
 
     engine = SimpleNamespace(tokens=WordTokens(), attention=attention, max_length=50)
     return SimpleNamespace(engine=engine, name="planted")
@@ -110,7 +115,7 @@ def test_measures_of_planted_heads(planted: Any) -> None:
 
 def test_means_are_over_rows_and_sentences() -> None:
     uniform = np.full((1, 1, 6, 6), 1 / 6, dtype=np.float32)
-    (roles,) = heads.measure(model_of({"encoder": uniform}), [PAIR, HeadPair(PAIR.pair)])
+    (roles,) = heads.measure(model_of({"encoder": uniform}), [PAIR, WITHOUT_GOLD])
     assert roles.measures["spread"] == pytest.approx(np.log2(6), abs=1e-4)
     assert roles.measures["previous"] == roles.measures["same"] == pytest.approx(1 / 6)
     assert roles.measures["separators"] == pytest.approx(2 / 6), "the full stop and the end"
@@ -118,24 +123,83 @@ def test_means_are_over_rows_and_sentences() -> None:
     assert roles.measures["antecedent"] == 0, "one mention, and the first of equals is another word"
 
 
+TEXT = "Mary Ann Low saw Sue 's cat and she ran ."
+#       0    1   2   3   4   5  6   7   8   9   10, then the end
+ALONE = Example.of_resolved(ResolvedText(TEXT, (32, 35), ((0, 12), (17, 20)), 0))
+
+
+def test_an_antecedent_of_several_words_by_hand() -> None:
+    """From "she" (word 8): 0.3 on the three words of the antecedent, 0.25 on the other candidate, 0.45 elsewhere."""
+
+    def head(weights: dict[int, float]) -> np.ndarray:
+        rows = np.full((12, 12), 1 / 12, dtype=np.float32)
+        rows[8] = [weights.get(place, 0.0) for place in range(12)]
+        return rows
+
+    encoder = [
+        head(
+            {0: 0.1, 1: 0.1, 2: 0.1, 4: 0.25, 6: 0.2, 8: 0.2, 11: 0.05}
+        ),  # most on "Sue", but more on the name together
+        head({1: 0.3, 4: 0.25, 8: 0.4, 11: 0.05}),  # most on "Ann"; the pronoun itself is no answer
+        head({0: 0.2, 4: 0.15, 6: 0.25, 9: 0.4}),  # most on neither
+        head({2: 0.2, 4: 0.25, 11: 0.55}),  # the end is no word; most on "Sue"
+        head({11: 1.0}),  # on no word at all: nothing is found, though the first of equals is "Mary"
+    ]
+    model = model_of({"encoder": np.array([encoder]), "cross": np.zeros((1, 1, 1, 12))})
+    found = heads.measure(model, [ALONE])
+    assert [roles.name for roles in found] == [f"encoder 1.{head}" for head in range(1, 6)], "no translation, no cross"
+    assert [roles.measures["antecedent"] for roles in found] == [0, 1, 0, 0, 0]
+    assert [roles.measures["candidate"] for roles in found] == [1, 1, 1, 0, 1]
+    turned = replace(ALONE, mentions=(replace(ALONE.mentions[0], antecedent=1),))
+    assert [roles.measures["antecedent"] for roles in heads.measure(model, [ALONE, ALONE, turned])] == pytest.approx(
+        [1 / 3, 2 / 3, 0, 1 / 3, 0]
+    )
+
+
+def test_a_head_chosen_on_pairs_is_one_that_texts_alone_can_score(planted: Any) -> None:
+    """On pairs cross 1.2 is best, but a text without translation knows encoder heads only; 1.1 looks one word back."""
+    before = Mention(source=3, candidates=((0,), (2,)), antecedent=1)
+    alone = replace(PAIR, target=None, target_words=(), links=frozenset(), mentions=(before,))
+    found = heads.find(planted, "candidate", [PAIR], [alone], seeds=0)
+    assert found.chosen.kind == "encoder"
+    backward = heads.find(planted, "coreference", [alone], [PAIR], seeds=0)
+    assert (backward.chosen.name, backward.chosen.measures["antecedent"], backward.test) == ("encoder 1.1", 1, 0)
+
+
 @pytest.mark.parametrize(
     ("what", "name"),
-    [("coreference", "cross 1.2"), ("alignment", "cross 1.1"), ("previous", "encoder 1.1"), ("next", "encoder 1.2")],
+    [
+        ("coreference", "cross 1.2"),
+        ("candidate", "cross 1.2"),
+        ("alignment", "cross 1.1"),
+        ("previous", "encoder 1.1"),
+        ("next", "encoder 1.2"),
+    ],
 )
 def test_the_planted_head_is_found(planted: Any, what: str, name: str) -> None:
     found = heads.find(planted, what, [PAIR], [PAIR], seeds=0, rules={"nearest": 0.5})
     assert (found.chosen.name, found.test) == (name, 1)
-    assert found.rules == ({"nearest": 0.5} if what == "coreference" else {})
+    assert found.rules == ({"nearest": 0.5} if what in ("coreference", "candidate") else {})
     assert heads.found_lines(what, found)[0] == f"{what}: {name}, chosen on dev (1.000), on test 1.000"
 
 
 def test_what_cannot_be_found(planted: Any) -> None:
+    alone = replace(WITHOUT_GOLD, target=None, target_words=())
     with pytest.raises(
-        InputError, match=r"no role 'syntax' to find\. Known are coreference, previous, next, alignment"
+        InputError, match=r"no role 'syntax' to find\. Known are coreference, candidate, previous, next, alignment"
     ):
         heads.find(planted, "syntax", [PAIR], [PAIR])
-    with pytest.raises(InputError, match="these pairs say nothing of coreference: that needs gold"):
-        heads.find(planted, "coreference", [HeadPair(PAIR.pair)], [PAIR])
+    for dev, test, side in (([WITHOUT_GOLD], [PAIR], "dev"), ([PAIR], [WITHOUT_GOLD], "test")):
+        with pytest.raises(
+            InputError, match=f"the {side} data says nothing of coreference: that needs antecedents: wo"
+        ):
+            heads.find(planted, "coreference", dev, test)
+    with pytest.raises(
+        InputError, match=r"the dev data says nothing of alignment: that needs gold alignments, such as"
+    ):
+        heads.find(planted, "alignment", [alone], [PAIR])
+    with pytest.raises(InputError, match=r"some texts have a translation and some have none\. Measure them apart"):
+        heads.measure(planted, [PAIR, alone])
 
 
 @pytest.fixture(scope="module")
@@ -191,5 +255,35 @@ def test_mistakes(run: Command, model: Path, tmp_path: Path) -> None:
 
 def test_a_pair_the_model_cannot_take_is_refused(planted: Any) -> None:
     planted.engine.max_length = 5
-    with pytest.raises(ModelError, match="a pair has 6 tokens, the model takes 5"):
+    with pytest.raises(ModelError, match="a text or pair has 6 tokens, the model takes 5"):
         heads.measure(planted, [PAIR])
+
+
+def test_an_encoders_heads_are_measured_on_texts(run: Command, tmp_path: Path) -> None:
+    encoder = make_encoder_folder(tmp_path / "bert")
+    header = "ID\tText\tPronoun\tPronoun-offset\tA\tA-offset\tA-coref\tB\tB-offset\tB-coref\tURL"
+    text = "The cat sees the dog to sing."
+    rows = [f"{n}\t{text}\tto\t21\tcat\t4\t{n % 2 == 0}\tdog\t17\t{n % 2 == 1}\tx" for n in range(6)]
+    (tmp_path / "gap.tsv").write_text("\n".join([header, *rows]) + "\n")
+    found = run("heads", encoder, tmp_path / "gap.tsv", "--find", "candidate", "--dev", tmp_path / "gap.tsv", "--json")
+    assert found.status == 0, found.err
+    report = json.loads(found.out)
+    assert len(report["heads"]) == 4
+    assert {row["kind"] for row in report["heads"]} == {"encoder"}
+    # The weights by hand, of the head that was chosen.
+    chosen, model = report["found"]["chosen"], regard.load(encoder)
+    rows_of = model.look(text).attention("encoder", chosen["layer"], chosen["head"])
+    words = list(model.look(text).source.words)
+    cat, dog = (rows_of[words.index("to"), words.index(word)] for word in ("cat", "dog"))
+    assert report["found"]["test"] == 0.5, "it cannot stand for both"
+    assert cat != dog
+    assert len(report["found"]["untrained"]) == 3
+    assert run("heads", encoder, "world:3", "--find", "alignment", "--dev", "world:3").status == 2
+
+
+def test_an_encoder_reads_the_source_of_pairs(tmp_path: Path) -> None:
+    encoder = regard.load(make_encoder_folder(tmp_path / "bert", max_length=200))
+    examples = [Example.of_world(pair) for pair in world.generate("dev", 4, it_share=1.0)]
+    measured = heads.measure(encoder, examples)
+    assert {roles.kind for roles in measured} == {"encoder"}
+    assert all("antecedent" in roles.measures for roles in measured)

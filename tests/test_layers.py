@@ -27,6 +27,7 @@ ORDER = [
     "runs",
     "api",
     "aligning",
+    "head_examples",
     "heads",
     "scoring",
     "progress",

@@ -212,19 +212,27 @@ def align(
 def heads(
     model: Annotated[Path, typer.Argument(help="Model folder or run folder.")],
     data: Annotated[
-        list[str] | None, typer.Argument(metavar="DATA...", help="Pairs to measure on; none: world:500.")
+        list[str] | None,
+        typer.Argument(
+            metavar="DATA...", help="Pairs to measure on, or files of GAP, WinoMT or Winogender; none: world:500."
+        ),
     ] = None,
-    find: Annotated[str, typer.Option(help="coreference, alignment, previous or next: which head does it best.")] = "",
+    find: Annotated[
+        str, typer.Option(help="Which head does it best: coreference, candidate, alignment, previous or next.")
+    ] = "",
     dev: Annotated[str, typer.Option(help="With --find, DATA to choose the head on.")] = "world:500",
     untrained: Annotated[int, typer.Option(help="With --find, models with random weights to do the same with.")] = 3,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure what each head of attention does: near or far, which word, the aligned word, the antecedent of it.
+    """Measure what each head of attention does: near or far, which word, the aligned word, the antecedent of a pronoun.
 
-    Example: regard heads runs/mine world:1000 --find coreference
+    Files of GAP, WinoMT and Winogender are text without translation: there an encoder's own heads are measured.
+
+    Example: regard heads runs/mine gap-validation.tsv --find coreference --dev gap-development.tsv
     """
     import regard.api
+    from regard import head_examples
     from regard import heads as roles_of
     from regard.look import style
 
@@ -232,19 +240,34 @@ def heads(
         style.check(out)
     if find and find not in roles_of.FINDABLE:
         raise InputError(f"there is no role {find!r} to find. Known are {', '.join(roles_of.FINDABLE)}.")
-    it_share = 1.0 if find == "coreference" else 0.3
-    pairs, rules = roles_of.read(data or ["world:500"], "test", it_share)
+    it_share = 1.0 if find in roles_of.ABOUT_PRONOUNS else 0.3
     loaded = regard.api.load(model)
-    measured = roles_of.measure(loaded, pairs)
+    test = head_examples.read(loaded, data or ["world:500"], "test", it_share)
+    to_choose_on = head_examples.read(loaded, [dev], "dev", it_share) if find else None
+    files = [*(to_choose_on.files if to_choose_on else []), *test.files]
+    for file in files:
+        say(file.line())
+    measured = roles_of.measure(loaded, test.examples)
     found = None
-    if find:
-        dev_pairs, _ = roles_of.read([dev], "dev", it_share)
-        found = roles_of.find(loaded, find, dev_pairs, pairs, seeds=untrained, rules=rules, measured=measured)
+    if to_choose_on is not None:
+        found = roles_of.find(
+            loaded,
+            find,
+            to_choose_on.examples,
+            test.examples,
+            seeds=untrained,
+            rules=test.rules,
+            measured=measured,
+        )
     if out is not None:
         roles_of.draw(measured, out, title=f"{loaded.name}: what each head does", note=" ".join(data or ["world:500"]))
         say(f"picture: {out}")
     if as_json:
-        rows = {"heads": roles_of.to_json(measured), "found": asdict(found) if found else None}
+        rows = {
+            "heads": roles_of.to_json(measured),
+            "found": asdict(found) if found else None,
+            "files": [file.to_json() for file in files],
+        }
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     typer.echo("\n".join(roles_of.table(measured)))

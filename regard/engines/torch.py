@@ -95,26 +95,32 @@ class TorchEngine:
         return results
 
     @torch.inference_mode()
-    def attention(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[Weights]:
+    def attention(
+        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]] | None = None
+    ) -> list[Weights]:
         """Weights of one forced plain pass over given targets: every layer and head, before dropout.
 
         Args:
             sources: with eos.
-            targets: without bos and eos.
+            targets: without bos and eos; None: the sources have no translation.
 
         Returns:
             For each pair, by kind, the arrays (layers, H, rows, columns); the only kinds are those the model has.
             Row t of "cross" (T + 1, S) and of "decoder" (T + 1, T + 1) is the distribution used to predict target token
-            t, the last row predicts eos; "encoder" is (S, S).
+            t, the last row predicts eos; "encoder" is (S, S). Without targets "encoder" is the only kind.
         """
         self.model.eval()
         results: list[Weights] = [{} for _ in sources]
+        # A decoder that has read only its bos says nothing of a translation, but the pass needs one.
+        given = [[] for _ in sources] if targets is None else targets
         for rows in by_length([len(ids) for ids in sources], self.batch_tokens):
-            source, target = self._forced_batch([sources[row] for row in rows], [targets[row] for row in rows])
+            source, target = self._forced_batch([sources[row] for row in rows], [given[row] for row in rows])
             weights = self.model.forced(source, target, return_weights=True).weights
             for number, row in enumerate(rows):
-                num_sources, num_targets = len(sources[row]), len(targets[row]) + 1
+                num_sources, num_targets = len(sources[row]), len(given[row]) + 1
                 for kind, values in weights.items():
+                    if targets is None and kind != "encoder":
+                        continue
                     queries = num_sources if kind == "encoder" else num_targets
                     keys = num_targets if kind == "decoder" else num_sources
                     results[row][kind] = values[number, :, :, :queries, :keys].numpy()

@@ -1,8 +1,8 @@
 """Did the translator find what *it* stands for? Read from the gender its Portuguese gave the pronoun.
 
 No antecedent need be marked in a translation: where the two candidates differ in gender, ele/ela or o/a says which one
-was meant. What a head of attention points at can be scored too (`antecedent_accuracy`), and `baselines` says how far
-rules without meaning come.
+was meant. What a head of attention points at can be scored too (`antecedent_accuracy`). How far rules without meaning
+come, `baselines` says for the built-in corpus and `text_rules` for GAP and the like.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from regard.data.antecedents import ResolvedText
 from regard.data.world import Pronoun, WorldPair
 from regard.data.world.lexicon import load
 from regard.errors import DataError
@@ -154,6 +155,24 @@ def baselines(pairs: Sequence[WorldPair]) -> dict[str, Baseline]:
         number = max(len(pronouns), 1)
         scores[name] = Baseline(gender=genders / number, antecedent=antecedents / number)
     return scores
+
+
+def text_rules(texts: Sequence[ResolvedText]) -> dict[str, float]:
+    """How often rules without meaning pick the antecedent in texts of GAP and the like, from 0 to 1.
+
+    "nearest" is the last candidate before the pronoun, and the first after it where none stands before (a name may
+    follow its pronoun); "first" is the first of the text.
+    """
+
+    def nearest(text: ResolvedText) -> int:
+        before = sum(candidate < text.pronoun for candidate in text.candidates)
+        return max(before - 1, 0)
+
+    number = max(len(texts), 1)
+    return {
+        "nearest": sum(nearest(text) == text.antecedent for text in texts) / number,
+        "first": sum(text.antecedent == 0 for text in texts) / number,
+    }
 
 
 def _subject_gender(words: list[str], reference: list[str], index: int) -> str | None:

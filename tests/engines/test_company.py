@@ -151,3 +151,13 @@ def test_sentences_as_long_as_the_position_table_are_taken(word_tokens, tiny) ->
         source = [*([5] * count), word_tokens.eos_id]
         assert engine.search([source], SearchOptions(beam_size=2))[0]
         assert engine.attention([source], [[6, 7]])[0]["cross"].shape[-1] == count + 1
+
+
+def test_attention_of_sources_alone_is_the_encoders_own(word_tokens, tiny, arch) -> None:
+    engine = TorchEngine(tiny(arch, vocab_size=word_tokens.vocab_size), word_tokens)
+    sources = [word_tokens.encode_source(text) for text in ("the cat sees the dog", "a", "no cat sings")]
+    alone, translated = engine.attention(sources), engine.attention(sources, [[5, 6], [], [7]])
+    assert [set(found) for found in alone] == [{"encoder"} if arch == "transformer" else set()] * 3
+    for found, expected in zip(alone, translated, strict=True):
+        for kind, weights in found.items():
+            torch.testing.assert_close(weights, expected[kind], rtol=0, atol=1e-12)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from regard.data.antecedents import ResolvedText
 from regard.data.world import Pronoun, WorldPair, generate
 from regard.errors import DataError
 from regard.evaluation.coreference import (
@@ -10,6 +11,7 @@ from regard.evaluation.coreference import (
     baselines,
     gender_accuracy,
     pronoun_gender,
+    text_rules,
 )
 
 
@@ -139,3 +141,14 @@ def test_the_interval_is_wilsons(right, wrong):
     low, high = found.interval()
     assert low <= found.accuracy <= high
     assert GenderAccuracy(right=0, wrong=0, missing=0).interval() == (0, 1)
+
+
+def test_rules_for_texts_by_hand() -> None:
+    def text(pronoun: int, first: int, second: int, antecedent: int) -> ResolvedText:
+        candidates = ((first, first + 2), (second, second + 2))
+        return ResolvedText("a text of no matter", (pronoun, pronoun + 2), candidates, antecedent)
+
+    # Both before the pronoun: the nearest is the second. One before it, or both after it: the first.
+    texts = [text(9, 0, 5, 1), text(9, 0, 5, 0), text(4, 0, 9, 0), text(0, 4, 9, 0), text(0, 4, 9, 1)]
+    assert text_rules(texts) == {"nearest": 3 / 5, "first": 3 / 5}
+    assert text_rules([]) == {"nearest": 0, "first": 0}

@@ -1,0 +1,137 @@
+"""What heads are measured on: texts with their words, translations and links, and pronouns with their antecedents."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from regard.aligning import CountedPair, read_text
+from regard.api import Model
+from regard.data import antecedents, world
+from regard.data.antecedents import ResolvedFile, ResolvedText
+from regard.data.pairs import parse_data
+from regard.data.world import WorldPair
+from regard.errors import DataError
+from regard.evaluation import coreference
+from regard.evaluation.alignment import Link
+
+_WORD = re.compile(r"['’]s\b|\w+(?:['’‑-]\w+)*|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A pronoun whose antecedent is known, by word numbers."""
+
+    source: int  # the pronoun
+    candidates: tuple[
+        tuple[int, ...], ...
+    ]  # the source words of each that it could stand for, in the order of the text
+    antecedent: int  # which of them it stands for
+    target: tuple[int, int] | None = None  # pronoun and antecedent in the translation
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text with its translation, if it has one, and the pronouns in it.
+
+    Without a translation there is nothing for a decoder to read: only an encoder's own attention can be measured.
+    """
+
+    source: str
+    source_words: tuple[str, ...]  # each stands in the source, in this order
+    target: str | None = None
+    target_words: tuple[str, ...] = ()
+    links: frozenset[Link] = frozenset()  # gold; empty where there is none
+    mentions: tuple[Mention, ...] = ()
+
+    @classmethod
+    def of_pair(cls, pair: CountedPair, mentions: tuple[Mention, ...] = ()) -> "Example":
+        """A sentence pair."""
+        return cls(pair.source, pair.source_words, pair.target, pair.target_words, pair.sure, mentions)
+
+    @classmethod
+    def of_world(cls, pair: WorldPair) -> "Example":
+        """A pair of the built-in corpus."""
+        mentions = []
+        for it in pair.pronouns:
+            places = [place for place, _ in it.candidates]
+            mentions.append(
+                Mention(
+                    it.source_index,
+                    tuple((place,) for place in places),
+                    places.index(it.antecedent_source_index),
+                    (it.target_index, it.antecedent_target_index),
+                )
+            )
+        return cls.of_pair(CountedPair.of_world(pair), tuple(mentions))
+
+    @classmethod
+    def of_resolved(cls, resolved: ResolvedText) -> "Example":
+        """A text of GAP and the like; a word ends where its pronoun or a candidate ends ("Mary", "'s")."""
+        text = resolved.text
+        borders = sorted({0, len(text), *resolved.pronoun, *(place for span in resolved.candidates for place in span)})
+        words = [
+            match.span() for first, end in itertools.pairwise(borders) for match in _WORD.finditer(text, first, end)
+        ]
+
+        def within(span: tuple[int, int]) -> tuple[int, ...]:
+            return tuple(place for place, (first, end) in enumerate(words) if span[0] <= first and end <= span[1])
+
+        mention = Mention(
+            within(resolved.pronoun)[0], tuple(within(each) for each in resolved.candidates), resolved.antecedent
+        )
+        return cls(text, tuple(text[first:end] for first, end in words), mentions=(mention,))
+
+
+@dataclass(frozen=True)
+class ExampleSet:
+    """What DATA means, for heads."""
+
+    examples: list[Example]
+    # How often rules without a model pick the antecedent of these very pronouns; none, where no antecedents are known.
+    rules: dict[str, float]
+    files: list[ResolvedFile]  # how many rows of each were used, and why others were not; of GAP and the like only
+
+
+def read(model: Model, data: Sequence[str], split: world.Split, it_share: float = 0.3) -> ExampleSet:
+    """Read DATA: sentence pairs, world[:N], or files of GAP, WinoMT and Winogender, told by their first line.
+
+    Of such files texts that are longer than the model takes are left out, and counted.
+
+    Args:
+        it_share: of the built-in corpus, the share of sentences with a pronoun to resolve.
+
+    Raises:
+        DataError: it cannot be read, or no text is left.
+    """
+    if len(data) == 1 and (data[0] == "world" or data[0].startswith("world:")):
+        (source,) = parse_data(data)
+        pairs = list(world.generate(split, source.world_pairs, it_share=it_share))
+        rules = {name: baseline.antecedent for name, baseline in coreference.baselines(pairs).items()}
+        return ExampleSet([Example.of_world(pair) for pair in pairs], rules, [])
+    kinds = {name: antecedents.kind(name) for name in data if Path(name).is_file()}
+    if not any(kinds.values()):
+        return ExampleSet([Example.of_pair(pair) for pair in read_text(data)], {}, [])
+    for name in data:
+        if not kinds.get(name):
+            first = next(each for each, kind in kinds.items() if kind)
+            raise DataError(
+                f"{name}: {first} is a file of {kinds[first]}, and this is no file of GAP, WinoMT or Winogender. Texts "
+                "with and without translation are measured apart; give them in two commands."
+            )
+    read_files = [_that_fit(model, antecedents.read(name)) for name in data]
+    texts = [text for file in read_files for text in file.texts]
+    if not texts:
+        raise DataError(f"{'; '.join(file.line() for file in read_files)}. At least one row is needed.")
+    return ExampleSet([Example.of_resolved(text) for text in texts], coreference.text_rules(texts), read_files)
+
+
+def _that_fit(model: Model, file: ResolvedFile) -> ResolvedFile:
+    """Without the texts that are longer than the model takes: one cut short could lose its antecedent."""
+    tokens, limit = model.engine.tokens, model.engine.max_length
+    fitting = tuple(text for text in file.texts if len(tokens.encode_source(text.text)) <= limit)
+    if len(fitting) == len(file.texts):
+        return file
+    reason = f"longer than the model takes, {limit:,} tokens"
+    return replace(file, texts=fitting, left_out={**file.left_out, reason: len(file.texts) - len(fitting)})

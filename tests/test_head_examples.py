@@ -1,0 +1,127 @@
+"""What DATA means for heads: files of antecedents beside pairs, and what is left out of them, from a shell's side."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Command
+
+from regard.data import world
+from regard.data.antecedents import ResolvedText
+from regard.head_examples import Example, Mention
+
+pytest.importorskip("torch")
+
+HEADER = "ID\tText\tPronoun\tPronoun-offset\tA\tA-offset\tA-coref\tB\tB-offset\tB-coref\tURL\n"
+
+
+def gap(*answers: tuple[str, str], text: str = "Ann Low saw Sue's cat and she sang.") -> str:
+    """A file of GAP with one row for each pair of answers about A and B."""
+    row = (
+        f"t\t{text}\tshe\t{text.index('she')}\tAnn Low\t{text.index('Ann Low')}\t%s\tSue\t{text.index('Sue')}\t%s\t-\n"
+    )
+    return HEADER + "".join(row % pair for pair in answers)
+
+
+def test_words_end_where_mentions_end() -> None:
+    text = "Don't tell Ann-Marie Low's niece (Sue), she knows."
+    places = [(text.index(name), text.index(name) + len(name)) for name in ("she", "Ann-Marie Low", "Sue")]
+    example = Example.of_resolved(ResolvedText(text, places[0], (places[1], places[2]), 1))
+    words = ["Don't", "tell", "Ann-Marie", "Low", "'s", "niece", "(", "Sue", ")", ",", "she", "knows", "."]
+    assert example.source_words == tuple(words)
+    assert example.mentions == (Mention(source=10, candidates=((2, 3), (7,)), antecedent=1),)
+    assert (example.target, example.target_words, example.links) == (None, (), frozenset())
+
+
+def test_mentions_of_the_built_in_corpus_are_its_gold() -> None:
+    pairs = [pair for pair in world.generate("test", 60, it_share=1.0) if pair.pronouns]
+    assert pairs
+    for pair in pairs:
+        example, it = Example.of_world(pair), pair.pronouns[0]
+        mention = example.mentions[0]
+        assert mention.candidates[mention.antecedent] == (it.antecedent_source_index,)
+        assert mention.target == (it.target_index, it.antecedent_target_index)
+        assert example.source_words[mention.source] == "it"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    from tiny_model import make_folder
+
+    made: dict[str, Path] = {}
+
+    def folder(arch: str) -> Path:
+        if arch not in made:
+            made[arch] = make_folder(tmp_path_factory.mktemp("examples") / arch, arch, max_length=400)
+        return made[arch]
+
+    return folder
+
+
+def test_heads_on_gap_from_a_shell(run: Command, folders: Callable[[str], Path], tmp_path: Path) -> None:
+    test, dev = tmp_path / "test.tsv", tmp_path / "dev.tsv"
+    too_long = gap(("TRUE", "FALSE"), text="Ann Low saw Sue's cat and she sang." + " la" * 400).removeprefix(HEADER)
+    test.write_text(gap(("TRUE", "FALSE"), ("TRUE", "FALSE"), ("FALSE", "TRUE"), ("FALSE", "FALSE")) + too_long)
+    dev.write_text(gap(("TRUE", "FALSE")))
+    arguments = ("heads", folders("transformer"), test, "--find", "coreference", "--dev", dev, "--untrained", 1)
+    found = run(*arguments)
+    assert found.status == 0
+    assert found.err.splitlines() == [
+        f"{dev}, GAP: 1 of 1 rows used",
+        f"{test}, GAP: 3 of 5 rows used; left out: 1 (the pronoun stands for neither name), 1 (longer than the model "
+        "takes, 400 tokens)",
+    ]
+    assert {line.split()[0] for line in found.lines if " 1." in line[:14]} == {"encoder"}
+    assert "rules: nearest 0.333   first 0.667" in found.lines
+    plain = json.loads(run(*arguments, "--json").out)
+    assert [(each["rows"], each["used"]) for each in plain["files"]] == [(1, 1), (5, 3)]
+    assert plain["found"]["rules"] == pytest.approx({"nearest": 1 / 3, "first": 2 / 3})
+    assert run("heads", folders("transformer"), dev, "--find", "candidate", "--dev", "world:8").status == 0
+
+
+def test_heads_on_winomt_and_several_files(run: Command, folders: Callable[[str], Path], tmp_path: Path) -> None:
+    first, second = tmp_path / "winomt.tsv", tmp_path / "winogender.txt"
+    first.write_text(
+        "male\t1\tThe pilot saw the guest and he sang.\tpilot\tpro\nmale\t4\tThe pilot saw the guest; he sang.\tguest\n"
+    )
+    second.write_text("sentid\tsentence\npilot.guest.1.female.txt\tThe pilot saw the guest: she sang.\n")
+    found = run("heads", folders("transformer"), first, second)
+    assert found.status == 0
+    assert found.err.splitlines() == [f"{first}, WinoMT: 2 of 2 rows used", f"{second}, Winogender: 1 of 1 rows used"]
+
+
+@pytest.mark.parametrize("arch", ["rnn", "rnnsearch", "gnmt"])
+def test_a_model_without_such_attention(
+    run: Command, folders: Callable[[str], Path], tmp_path: Path, arch: str
+) -> None:
+    (tmp_path / "gap.tsv").write_text(gap(("TRUE", "FALSE")))
+    found = run("heads", folders(arch), tmp_path / "gap.tsv")
+    assert found.status == 2
+    assert "has no attention within its source, and these texts have no translation to attend from" in found.err
+
+
+def test_mistakes(run: Command, folders: Callable[[str], Path], tmp_path: Path) -> None:
+    good, pairs = tmp_path / "gap.tsv", tmp_path / "pairs.tsv"
+    good.write_text(gap(("TRUE", "FALSE")))
+    pairs.write_text("the cat\to gato\n")
+    neither, wrong = tmp_path / "neither.tsv", tmp_path / "wrong.tsv"
+    neither.write_text(gap(("FALSE", "FALSE")))
+    wrong.write_text(gap(("TRUE", "FALSE")).replace("she\t26", "she\t25"))
+    for data, message in (
+        ([good, pairs], f"{pairs}: {good} is a file of GAP, and this is no file of GAP, WinoMT or Winogender"),
+        ([good, "world:9"], f"world:9: {good} is a file of GAP, and this is no file of"),
+        (
+            [neither],
+            f"{neither}, GAP: 0 of 1 rows used; left out: 1 (the pronoun stands for neither name). At least one",
+        ),
+        ([wrong], f"{wrong}, line 2: at Pronoun-offset 25 the text has ' sh'; Pronoun is 'she'"),
+        (
+            [pairs, "--find", "coreference"],
+            "the test data says nothing of coreference: that needs antecedents: world:1000",
+        ),
+    ):
+        found = run("heads", folders("transformer"), *data)
+        assert found.status == 2
+        assert message in found.err
+        assert found.err.count("\n") == 1
