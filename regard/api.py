@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from regard import prediction
 from regard.decoding.options import SearchOptions
 from regard.errors import InputError, MissingDependencyError, ModelError
 from regard.look.effects import Effects, effects
 from regard.look.positions import PositionVectors
 from regard.look.weights import Look
 from regard.look.words import EMPTY, line
+from regard.prediction import Classified, Guess, TaggedWord
 from regard.translation import Translation, translate
 
 if TYPE_CHECKING:
     from regard.engines.encoder import EncoderEngine
     from regard.engines.torch import TorchEngine
 
+Prediction = Classified | float | list[TaggedWord]
 DEFAULT_SEARCH = SearchOptions()
 
 
@@ -59,6 +62,14 @@ class Model:
     ) -> Translation | list[Translation]:
         """Translate one line, or several."""
         raise self.refusal("translate")
+
+    def predict(self, texts: Sequence[str | tuple[str, str]]) -> Sequence[Prediction]:
+        """What the model was trained to say of texts, or of pairs of texts."""
+        raise self.refusal("predict labels")
+
+    def fill(self, texts: Sequence[str], count: int = 5) -> list[list[list[Guess]]]:
+        """The likeliest tokens behind each `[MASK]` of each text."""
+        raise self.refusal("fill masks")
 
     def look(self, source: str, target: str | None = None) -> Look:
         """What the model attends to while it reads a text, and while it writes one."""
@@ -191,6 +202,35 @@ class Encoder(Model):
 
     engine: "EncoderEngine"
     kind = "an encoder"
+
+    def predict(self, texts: Sequence[str | tuple[str, str]]) -> Sequence[Prediction]:
+        """For each text, or pair of texts, its class, its number (where the head has one label), or its tagged words.
+
+        Raises:
+            ModelError: the model has not been trained for such a task, or a text is longer than it takes.
+        """
+        task, labels = self.engine.model.config.task, self.engine.model.config.labels
+        if task == "classify" and len(labels) == 1:
+            return prediction.regress(self.engine, texts)
+        if task == "classify":
+            return prediction.classify(self.engine, labels, texts)
+        if task == "tag":
+            single = [text for text in texts if isinstance(text, str)]
+            if len(single) < len(texts):
+                raise self.refusal("tag pairs of texts")
+            return prediction.tag(self.engine, labels, single)
+        raise self.refusal("predict labels: it has no head for that")
+
+    def fill(self, texts: Sequence[str], count: int = 5) -> list[list[list[Guess]]]:
+        """For each text and each `[MASK]` in it the likeliest tokens, best first.
+
+        Raises:
+            InputError: a text has no mask.
+            ModelError: the model has no head for masked words, or a text is longer than it takes.
+        """
+        if self.engine.model.config.task != "mask":
+            raise self.refusal("fill masks: it has no head for that")
+        return prediction.fill(self.engine, texts, count)
 
     def look(self, source: str, target: str | None = None) -> Look:
         """What each token attends to, in every layer and head.

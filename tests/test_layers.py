@@ -24,6 +24,7 @@ ORDER = [
     "look",
     "flags",
     "translation",
+    "prediction",
     "runs",
     "api",
     "aligning",

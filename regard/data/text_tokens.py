@@ -78,6 +78,21 @@ class TextTokens:
             for found in self._tokenizer.encode_batch(list(texts))
         ]
 
+    def encode_masked(self, parts: Sequence[str]) -> TextIds:
+        """The parts of one text with a mask between each two; spans count the characters of their own part.
+
+        Raises:
+            ModelError: the tokenizer has no mask token.
+        """
+        start, mask, end = (self.id_of(role) for role in ("start", "mask", "end"))
+        ids, spans, special = [start], [(0, 0)], [True]
+        for number, part in enumerate(parts):
+            found = self._tokenizer.encode(part, add_special_tokens=False)
+            ids += [*([mask] if number else []), *found.ids]
+            spans += [*([(0, 0)] if number else []), *found.offsets]
+            special += [*([True] if number else []), *(False for _ in found.ids)]
+        return TextIds([*ids, end], [0] * (len(ids) + 1), [*spans, (0, 0)], [*special, True])
+
     def encode_source(self, text: str) -> list[int]:
         """Ids of one text, special tokens around them; as `Tokens.encode_source`."""
         return self.encode(text).ids

@@ -1,0 +1,87 @@
+"""The command that uses an encoder: predict."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from regard.cli.options import JsonOption
+from regard.errors import ConfigError, InputError
+from regard.streams import file_chunks, pair_up, stdin_chunks, writer
+
+if TYPE_CHECKING:
+    from regard.api import Model, Prediction
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="Model folder or run folder of an encoder.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Text files; none: standard input.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File (folder for several inputs); else stdout.")
+    ] = None,
+    pair: Annotated[bool, typer.Option("--pair", help="Each line is two texts with a tab between.")] = False,
+    fill: Annotated[bool, typer.Option("--fill", help="Guess the words that the lines have as [MASK].")] = False,
+    count: Annotated[int, typer.Option(help="With --fill, how many guesses a mask.")] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Label texts, or fill in masked words, one line in, one line out.
+
+    Classes come with their probability after a tab; tagged words as word/LABEL; guesses of one mask with commas, of
+    several with " | ".
+
+    Example: echo "The cat [MASK] on the mat." | regard predict models/bert --fill
+    """
+    import regard.api
+
+    if fill and pair:
+        raise ConfigError("--fill reads single texts; leave out --pair.")
+    if count < 1:
+        raise ConfigError(f"--count {count}: expected at least 1.")
+    ways = pair_up(files or [], out)
+    loaded = regard.api.load(model)
+    for source, target in ways:
+        with writer(target) as write:
+            for chunk in stdin_chunks() if source is None else file_chunks(source):
+                for line in _filled(loaded, chunk, count, as_json) if fill else _labelled(loaded, chunk, pair, as_json):
+                    write(line)
+                sys.stdout.flush()
+
+
+def _filled(model: "Model", chunk: list[str], count: int, as_json: bool) -> list[str]:
+    found = model.fill(chunk, count)
+    if as_json:
+        return [
+            json.dumps(
+                {"text": text, "masks": [[asdict(guess) for guess in mask] for mask in masks]}, ensure_ascii=False
+            )
+            for text, masks in zip(chunk, found, strict=True)
+        ]
+    return [" | ".join(", ".join(guess.text for guess in mask) for mask in masks) for masks in found]
+
+
+def _labelled(model: "Model", chunk: list[str], pair: bool, as_json: bool) -> list[str]:
+    texts: list[str | tuple[str, str]] = list(chunk)
+    if pair:
+        halves = [line.split("\t") for line in chunk]
+        if wrong := next((line for line, half in zip(chunk, halves, strict=True) if len(half) != 2), None):
+            raise InputError(f"--pair: {wrong[:60]!r} is not two texts with one tab between.")
+        texts = [(first, second) for first, second in halves]
+    found = model.predict(texts)
+    return [_line(text, each, as_json) for text, each in zip(chunk, found, strict=True)]
+
+
+def _line(text: str, found: "Prediction", as_json: bool) -> str:
+    if as_json:
+        if isinstance(found, float):
+            row: dict = {"value": found}
+        else:
+            row = {"words": [asdict(word) for word in found]} if isinstance(found, list) else asdict(found)
+        return json.dumps({"text": text, **row}, ensure_ascii=False)
+    if isinstance(found, float):
+        return f"{found:.6g}"
+    if isinstance(found, list):
+        return " ".join(f"{word.text}/{word.label}" for word in found)
+    return f"{found.label}\t{found.probability:.4f}"

@@ -1,0 +1,148 @@
+"""What an encoder says of a text: a class, a label for each word, or the words behind its masks.
+
+Nothing is cut: a text that is longer than the model takes is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from regard.data.text_tokens import TextIds, TextTokens
+from regard.errors import InputError, ModelError
+from regard.look.words import word_groups
+
+MASK = "[MASK]"  # how a text writes a word to be guessed, whatever the model's own token is
+
+
+class Engine(Protocol):
+    """What prediction needs of an engine: see `regard.engines.encoder`."""
+
+    @property
+    def tokens(self) -> TextTokens:
+        """The tokenizer."""
+        ...
+
+    @property
+    def max_length(self) -> int:
+        """Longest input in tokens, special ones counted."""
+        ...
+
+    def logits(self, inputs: Sequence[TextIds]) -> list[np.ndarray]:
+        """The head's logits for each input."""
+        ...
+
+
+@dataclass(frozen=True)
+class Classified:
+    """The class of a text."""
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]  # of every class
+
+
+@dataclass(frozen=True)
+class TaggedWord:
+    """A word of a text, and its label: that of its first piece."""
+
+    text: str
+    first: int  # characters
+    end: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A token that may stand at a mask."""
+
+    text: str
+    probability: float
+
+
+def classify(engine: Engine, labels: Sequence[str], texts: Sequence[str | tuple[str, str]]) -> list[Classified]:
+    """The class of each text, or pair of texts.
+
+    Raises:
+        ModelError: a text is longer than the model takes.
+    """
+    inputs = [engine.tokens.encode(text) if isinstance(text, str) else engine.tokens.encode(*text) for text in texts]
+    found = []
+    for logits in engine.logits(_that_fit(engine, texts, inputs)):
+        shares = _softmax(logits)
+        best = int(shares.argmax())
+        shown = {label: float(share) for label, share in zip(labels, shares, strict=True)}
+        found.append(Classified(labels[best], float(shares[best]), shown))
+    return found
+
+
+def regress(engine: Engine, texts: Sequence[str | tuple[str, str]]) -> list[float]:
+    """The number that a head with one label predicts for each text, or pair of texts.
+
+    Raises:
+        ModelError: a text is longer than the model takes.
+    """
+    inputs = [engine.tokens.encode(text) if isinstance(text, str) else engine.tokens.encode(*text) for text in texts]
+    return [float(logits[0]) for logits in engine.logits(_that_fit(engine, texts, inputs))]
+
+
+def tag(engine: Engine, labels: Sequence[str], texts: Sequence[str]) -> list[list[TaggedWord]]:
+    """The label of each word of each text; punctuation is words of its own.
+
+    Raises:
+        ModelError: a text is longer than the model takes.
+    """
+    inputs = [engine.tokens.encode(text) for text in texts]
+    results = []
+    for text, read, logits in zip(texts, inputs, engine.logits(_that_fit(engine, texts, inputs)), strict=True):
+        real = [place for place, special in enumerate(read.special) if not special]
+        spans = [read.spans[place] for place in real]
+        words = []
+        for group in word_groups(text, spans):
+            first, end = spans[group[0]][0], spans[group[-1]][1]
+            shares = _softmax(logits[real[group[0]]])
+            best = int(shares.argmax())
+            words.append(TaggedWord(text[first:end], first, end, labels[best], float(shares[best])))
+        results.append(words)
+    return results
+
+
+def fill(engine: Engine, texts: Sequence[str], count: int) -> list[list[list[Guess]]]:
+    """For each text and each `[MASK]` in it the likeliest tokens, best first.
+
+    Raises:
+        InputError: a text has no mask.
+        ModelError: the model has no mask token, or a text is longer than it takes.
+    """
+    mask_id = engine.tokens.id_of("mask")
+    inputs = [engine.tokens.encode_masked(text.split(MASK)) for text in texts]
+    for text in texts:
+        if MASK not in text:
+            raise InputError(f"{text[:60]!r} has no {MASK}: there is no word to guess.")
+    results = []
+    for read, logits in zip(inputs, engine.logits(_that_fit(engine, texts, inputs)), strict=True):
+        guesses = []
+        for place in (place for place, number in enumerate(read.ids) if number == mask_id):
+            shares = _softmax(logits[place])
+            best = np.argsort(-shares, kind="stable")[:count].tolist()
+            names = engine.tokens.pieces(best)
+            guesses.append([Guess(name, float(shares[token])) for name, token in zip(names, best, strict=True)])
+        results.append(guesses)
+    return results
+
+
+def _that_fit(engine: Engine, texts: Sequence[str | tuple[str, str]], inputs: Sequence[TextIds]) -> Sequence[TextIds]:
+    for text, read in zip(texts, inputs, strict=True):
+        if len(read) > engine.max_length:
+            start = text if isinstance(text, str) else text[0]
+            raise ModelError(
+                f"{start[:60]!r}... has {len(read):,} tokens, the model takes {engine.max_length:,}. Split the text."
+            )
+    return inputs
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits.astype(np.float64) - logits.max())
+    return shifted / shifted.sum()

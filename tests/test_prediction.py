@@ -1,0 +1,190 @@
+"""What an encoder says of texts: against the pipelines of `transformers`, and against labels planted by hand."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from command_line import Command
+from tiny_model import SOURCES, make_encoder_folder, make_text_tokens
+
+import regard
+from regard import prediction
+from regard.data.text_tokens import TextIds, TextTokens
+from regard.errors import InputError, ModelError
+from regard.interop import import_folder
+
+TEXTS = ["the cat sees the dog", "a bird sings.", "to"]
+
+
+class Planted:
+    """An engine whose logits are given."""
+
+    max_length = 12
+
+    def __init__(self, tokens: TextTokens, logits: list[np.ndarray]):
+        self.tokens, self._logits = tokens, logits
+
+    def logits(self, inputs: list[TextIds]) -> list[np.ndarray]:
+        assert len(inputs) == len(self._logits)
+        return self._logits
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> TextTokens:
+    return make_text_tokens(tmp_path_factory.mktemp("tokens"))
+
+
+def test_a_class_has_the_largest_share(tokens: TextTokens) -> None:
+    found = prediction.classify(Planted(tokens, [np.log([1.0, 6.0, 3.0])]), ["a", "b", "c"], ["the cat"])
+    assert found[0].label == "b"
+    assert found[0].probability == pytest.approx(0.6)
+    assert found[0].probabilities == pytest.approx({"a": 0.1, "b": 0.6, "c": 0.3})
+
+
+def test_a_word_has_the_label_of_its_first_piece(tokens: TextTokens) -> None:
+    text = "the cats, to"
+    read = tokens.encode(text)
+    assert tokens.pieces(read.ids) == ["[CLS]", "the", "cat", "##s", "[UNK]", "to", "[SEP]"]
+    logits = np.zeros((7, 2))
+    for place, label in ((1, 0), (2, 1), (3, 0), (4, 0), (5, 1)):
+        logits[place, label] = np.log(3)
+    (words,) = prediction.tag(Planted(tokens, [logits]), ["O", "X"], [text])
+    assert [(word.text, word.label) for word in words] == [("the", "O"), ("cats", "X"), (",", "O"), ("to", "X")]
+    assert all(text[word.first : word.end] == word.text for word in words)
+    assert words[1].probability == pytest.approx(0.75)
+
+
+def test_masks_are_guessed_in_their_order(tokens: TextTokens) -> None:
+    read = tokens.encode_masked(["the ", " sees ", ""])
+    assert tokens.pieces(read.ids) == ["[CLS]", "the", "[MASK]", "sees", "[MASK]", "[SEP]"]
+    assert read.special == [True, False, True, False, True, True]
+    logits = np.zeros((6, tokens.vocab_size))
+    cat, dog = (tokens.encode(word).ids[1] for word in ("cat", "dog"))
+    logits[2, cat], logits[2, dog], logits[4, dog] = 9, 8, 9
+    ((first, second),) = prediction.fill(Planted(tokens, [logits]), ["the [MASK] sees [MASK]"], 2)
+    assert [guess.text for guess in first] == ["cat", "dog"]
+    assert second[0].text == "dog"
+    assert first[0].probability > first[1].probability
+
+
+def test_what_cannot_be_said_is_refused(tokens: TextTokens) -> None:
+    with pytest.raises(InputError, match=r"'the cat' has no \[MASK\]"):
+        prediction.fill(Planted(tokens, []), ["the cat"], 3)
+    with pytest.raises(ModelError, match=r"has 22 tokens, the model takes 12"):
+        prediction.classify(Planted(tokens, []), ["a", "b"], ["cat " * 20])
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Makes a folder of `transformers` with random weights, its pipeline, and our model of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        transformers = pytest.importorskip("transformers")
+
+    def make(head: str, task: str, num_labels: int = 3) -> tuple[Any, regard.Model]:
+        folder = tmp_path_factory.mktemp("theirs")
+        tokens = make_text_tokens(folder)
+        torch.manual_seed(1)
+        config = transformers.BertConfig(
+            vocab_size=tokens.vocab_size,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=24,
+            max_position_embeddings=40,
+            num_labels=num_labels,
+        )
+        model = getattr(transformers, f"BertFor{head}")(config).eval()
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.4)
+        model.save_pretrained(folder)
+        tokenizer = transformers.BertTokenizer(str(folder / "vocab.txt"))
+        tokenizer.save_pretrained(folder)
+        import_folder(folder, folder / "ours")
+        return transformers.pipeline(task, model=model, tokenizer=tokenizer), regard.load(folder / "ours")
+
+    return make
+
+
+def test_classes_are_those_of_the_pipeline(theirs: Any) -> None:
+    pipeline, ours = theirs("SequenceClassification", "text-classification")
+    for text, found in zip(TEXTS, ours.predict(TEXTS), strict=True):
+        expected = {row["label"]: row["score"] for row in pipeline(text, top_k=None)}
+        assert found.probabilities == pytest.approx(expected, abs=1e-5)
+        assert found.label == max(expected, key=lambda label: expected[label])
+    pair = ours.predict([("the cat", "a dog")])[0]
+    expected = pipeline({"text": "the cat", "text_pair": "a dog"}, top_k=None)
+    assert pair.probabilities == pytest.approx({row["label"]: row["score"] for row in expected}, abs=1e-5)
+
+
+def test_a_number_is_that_of_the_model(theirs: Any) -> None:
+    pipeline, ours = theirs("SequenceClassification", "text-classification", num_labels=1)
+    inputs = pipeline.tokenizer(TEXTS[0], return_tensors="pt")
+    with torch.no_grad():
+        expected = pipeline.model(**inputs).logits.item()
+    assert ours.predict(TEXTS[:1]) == [pytest.approx(expected, abs=1e-5)]
+
+
+def test_tags_are_those_of_the_pipeline(theirs: Any) -> None:
+    pipeline, ours = theirs("TokenClassification", "token-classification")
+    for text, words in zip(TEXTS, ours.predict(TEXTS), strict=True):
+        pieces = {row["start"]: row for row in pipeline(text)}
+        for word in words:
+            assert word.label == pieces[word.first]["entity"]
+            assert word.probability == pytest.approx(pieces[word.first]["score"], abs=1e-5)
+
+
+def test_guesses_are_those_of_the_pipeline(theirs: Any) -> None:
+    pipeline, ours = theirs("MaskedLM", "fill-mask")
+    text = "the [MASK] sees the dog."
+    expected = pipeline(text, top_k=4)
+    (mask,) = ours.fill([text], 4)[0]
+    assert [guess.text for guess in mask] == [row["token_str"].replace(" ", "") for row in expected]
+    assert [guess.probability for guess in mask] == pytest.approx([row["score"] for row in expected], abs=1e-5)
+
+
+def test_from_the_shell(run: Command, tmp_path: Path) -> None:
+    classes = make_encoder_folder(tmp_path / "classes", task="classify", labels=("no", "yes"))
+    found = run("predict", classes, stdin="the cat\n\nthe dog sings\n")
+    assert found.status == 0, found.err
+    expected = regard.load(classes).predict(["the cat", "", "the dog sings"])
+    assert found.lines == [f"{each.label}\t{each.probability:.4f}" for each in expected]
+    row = json.loads(run("predict", classes, "--json", stdin="the cat\n").out)
+    assert row["text"] == "the cat"
+    assert row["probabilities"] == pytest.approx(expected[0].probabilities)
+    pair = run("predict", classes, "--pair", stdin="the cat\ta dog\n")
+    (both,) = regard.load(classes).predict([("the cat", "a dog")])
+    assert pair.lines == [f"{both.label}\t{both.probability:.4f}"]
+    tags = make_encoder_folder(tmp_path / "tags", task="tag", labels=("O", "X"))
+    words = regard.load(tags).predict(["the cats sing"])[0]
+    assert run("predict", tags, stdin="the cats sing\n").lines == [" ".join(f"{w.text}/{w.label}" for w in words)]
+    masks = make_encoder_folder(tmp_path / "masks", task="mask")
+    shown = run("predict", masks, "--fill", "--count", 2, stdin="the [MASK] sees [MASK]\n").lines
+    guesses = regard.load(masks).fill(["the [MASK] sees [MASK]"], 2)[0]
+    assert shown == [" | ".join(", ".join(guess.text for guess in mask) for mask in guesses)]
+
+
+def test_mistakes_at_the_shell(run: Command, tmp_path: Path) -> None:
+    plain = make_encoder_folder(tmp_path / "plain")
+    masks = make_encoder_folder(tmp_path / "masks", task="mask")
+    tags = make_encoder_folder(tmp_path / "tags", task="tag", labels=("O", "X"))
+    for arguments, message in (
+        (["predict", plain], "it has no head for that"),
+        (["predict", plain, "--fill"], "cannot fill masks"),
+        (["predict", masks], "cannot predict labels"),
+        (["predict", masks, "--fill"], "has no [MASK]"),
+        (["predict", masks, "--fill", "--pair"], "leave out --pair"),
+        (["predict", masks, "--fill", "--count", 0], "--count 0: expected at least 1"),
+        (["predict", tags, "--pair"], "is not two texts with one tab between"),
+    ):
+        found = run(*arguments, stdin=f"{SOURCES[0]}\n")
+        assert (found.status, found.out) == (2, ""), arguments
+        assert message in found.err
+    assert run("predict", tags, "--pair", stdin="the cat\ta dog\n").status == 2
