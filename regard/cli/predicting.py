@@ -32,7 +32,7 @@ def predict(
     Classes come with their probability after a tab; tagged words as word/LABEL; guesses of one mask with commas, of
     several with " | ".
 
-    Example: echo "The cat [MASK] on the mat." | regard predict models/bert --fill
+    Example: regard predict models/sentiment < reviews.txt > labels.tsv
     """
     import regard.api
 
