@@ -24,8 +24,9 @@ from regard.models.protocol import Seq2Seq
 from regard.nn.layers import multiply_in_bf16
 from regard.runs.card import write_card
 from regard.runs.reporter import Reporter
-from regard.runs.session import Learner, Lesson, Session
+from regard.runs.session import Learner, Session
 from regard.runs.settings import Settings
+from regard.runs.translating import TranslationLesson
 from regard.training import checkpoint
 from regard.training.batches import IdPairs, SampledPairs, encode_pairs, sample_pairs
 from regard.training.optimizer import WeightAverage, adamw
@@ -74,7 +75,7 @@ class Run:
         if plan.bf16_products:
             multiply_in_bf16(model)
         average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
-        learner = Learner(model, tokens, adamw(model, plan), average)
+        learner = Learner(model, adamw(model, plan), average)
         limit = model.config.max_length
         encoded = self._encode(train_pairs, tokens, limit)
         dev, dev_kept = encode_pairs(dev_pairs.sources, dev_pairs.targets, tokens, max_length=limit)
@@ -91,7 +92,7 @@ class Run:
             "versions": {"regard": regard.__version__, "torch": torch.__version__, "python": platform.python_version()},
             "threads": torch.get_num_threads(),
         }
-        lesson = Lesson(encoded, dev, dev_pairs)
+        lesson = TranslationLesson(encoded, dev, dev_pairs, tokens, plan)
         best = Session(self.folder, plan, learner, lesson, facts, self.reporter).run()
         self._write_model(model, tokens, train_pairs, dev_pairs, best, facts)
         return best

@@ -7,48 +7,55 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy
 import torch
+from torch import nn
 
-from regard.data.pairs import PairSet
-from regard.data.tokens import Tokens
-from regard.decoding.options import SearchOptions
-from regard.engines.torch import TorchEngine
 from regard.errors import CheckpointError, DataError, Stopped, StorageError
-from regard.evaluation import metrics
-from regard.models.protocol import Seq2Seq
 from regard.runs.reporter import Reporter
 from regard.runs.signals import stop_requests
 from regard.training import checkpoint
-from regard.training.batches import IdPairs, PairsByEpoch, Position, batches_from
+from regard.training.batches import PairsByEpoch, Position, batches_from
 from regard.training.loop import Progress, train
-from regard.training.loss import translation_loss
+from regard.training.loss import Losses
 from regard.training.optimizer import WeightAverage, swapped
 from regard.training.plan import TrainingPlan
-from regard.translation import translate
-
-_SAMPLES = 3  # dev sentences whose translations are shown at each validation
 
 
 @dataclass(frozen=True)
 class Learner:
     """What is trained, and what trains it."""
 
-    model: Seq2Seq
-    tokens: Tokens
+    model: nn.Module
     optimizer: torch.optim.Optimizer
     average: WeightAverage | None  # None: the last weights are validated and kept
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What is learnt from, and what is validated with."""
+class Validation:
+    """How good a model is."""
 
-    train: PairsByEpoch
-    dev: IdPairs
-    dev_pairs: PairSet  # the text of the dev set, long pairs too
+    row: dict[str, float]  # scores by their names, "dev_loss" and so on
+    decisive: str  # the one that says which model is best; more is better
+    samples: list[tuple[str, str, str]]  # source, reference, what the model makes of it
+
+
+class Lesson(Protocol):
+    """What is learnt from, how wrong a model is on a batch of it, and how good the model has become."""
+
+    @property
+    def train(self) -> PairsByEpoch:
+        """What is learnt from."""
+        ...
+
+    def loss(self, model: Any, batch: Any) -> Losses:
+        """The loss of a batch, summed over its target tokens."""
+        ...
+
+    def validate(self, model: Any) -> Validation:
+        """Score a model in evaluation mode on the dev set."""
+        ...
 
 
 class Session:
@@ -101,7 +108,9 @@ class Session:
             steps = (
                 ()
                 if self._ended()
-                else train(learner.model, batches, learner.optimizer, plan, learner.average, self.step)
+                else train(
+                    learner.model, self.lesson.loss, batches, learner.optimizer, plan, learner.average, self.step
+                )
             )
             for progress in steps:
                 self.step, self.position = progress.step, progress.position
@@ -145,20 +154,14 @@ class Session:
         began = time.monotonic()
         with swapped(self.learner.model, self.learner.average):
             self.learner.model.eval()
-            loss = self._dev_loss()
-            engine = TorchEngine(self.learner.model, self.learner.tokens)
-            options = SearchOptions(beam_size=self.plan.dev_beam_size)
-            outputs = [result.text for result in translate(engine, self.lesson.dev_pairs.sources, options)]
-        references = self.lesson.dev_pairs.targets
-        scores = {name: metrics.quick(outputs, references, name) for name in ("chrf", "bleu")}
-        row = {"step": self.step, "dev_loss": loss, **{f"dev_{name}": value for name, value in scores.items()}}
-        is_best = not self.best or scores[self.plan.dev_metric] > self.best[f"dev_{self.plan.dev_metric}"]
+            found = self.lesson.validate(self.learner.model)
+        row = {"step": self.step, **found.row}
+        is_best = not self.best or row[found.decisive] > self.best[found.decisive]
         if is_best:
             self.best, self.validations_without_gain = row, 0
         else:
             self.validations_without_gain += 1
-        shown = list(zip(self.lesson.dev_pairs.sources, references, outputs, strict=True))[:_SAMPLES]
-        samples = [{"source": source, "translation": output} for source, _, output in shown]
+        samples = [{"source": source, "translation": output} for source, _, output in found.samples]
         self._log(
             {
                 **row,
@@ -166,17 +169,7 @@ class Session:
                 "time": {"validation_seconds": time.monotonic() - began, "elapsed_seconds": self.elapsed},
             }
         )
-        self.reporter.validation(row, shown, is_best)
-
-    def _dev_loss(self) -> float:
-        """Nats a target token on the dev set, without label smoothing."""
-        total = count = 0.0
-        with torch.inference_mode():
-            for first in range(0, len(self.lesson.dev), 64):
-                batch = self.lesson.dev.batch(numpy.arange(first, min(first + 64, len(self.lesson.dev))))
-                total += translation_loss(self.learner.model, batch).negative_log_likelihood.item()
-                count += batch.target_tokens
-        return total / count
+        self.reporter.validation(row, found.samples, is_best)
 
     def _save(self) -> None:
         state = {

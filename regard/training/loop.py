@@ -1,18 +1,29 @@
 """The training loop: a generator of steps. The caller prints, validates, saves, and stops by not asking for more."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
+from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from regard.errors import TrainingError
-from regard.models.protocol import Seq2Seq
-from regard.training.batches import Batch, Position
-from regard.training.loss import translation_loss
+from regard.training.batches import Position
+from regard.training.loss import Losses
 from regard.training.optimizer import WeightAverage
 from regard.training.plan import TrainingPlan
+
+
+class AnyBatch(Protocol):
+    """What the loop asks of a batch: how many tokens (or labels) its loss sums over."""
+
+    @property
+    def target_tokens(self) -> int: ...
+
+
+LossOf = Callable[[Any, Any], Losses]  # of a model on a batch, summed over its target tokens
 
 
 @dataclass(frozen=True)
@@ -21,7 +32,7 @@ class Progress:
 
     step: int  # from 1
     position: Position  # of the next batch
-    loss: float  # nats a target token, with label smoothing
+    loss: float  # nats a target token, with label smoothing where there is any
     negative_log_likelihood: float  # nats a target token, without
     gradient_norm: float  # before clipping
     learning_rate: float
@@ -29,8 +40,9 @@ class Progress:
 
 
 def train(
-    model: Seq2Seq,
-    batches: Iterator[tuple[Batch, Position]],
+    model: nn.Module,
+    loss_of: LossOf,
+    batches: Iterator[tuple[AnyBatch, Position]],
     optimizer: torch.optim.Optimizer,
     plan: TrainingPlan,
     average: WeightAverage | None = None,
@@ -39,6 +51,7 @@ def train(
     """Take optimizer steps one by one, yielding a `Progress` after each.
 
     Args:
+        loss_of: what is minimised; it sums over tokens.
         batches: from the position that belongs to `first_step`.
         average: takes in the weights after each step.
         first_step: steps taken before, in an interrupted run.
@@ -58,7 +71,7 @@ def train(
         for number, (batch, _) in enumerate(parts):
             # Dropout is a function of (seed, step, micro-batch): no random state needs saving.
             torch.manual_seed(dropout_seed(plan.seed, step, number))
-            losses = translation_loss(model, batch, label_smoothing=plan.label_smoothing)
+            losses = loss_of(model, batch)
             (losses.loss / target_tokens).backward()
             loss += losses.loss.item() / target_tokens
             likelihood += losses.negative_log_likelihood.item() / target_tokens

@@ -1,6 +1,7 @@
 """The loss in pieces is torch's cross-entropy, and how a step is cut into batches does not matter."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -94,7 +95,8 @@ def test_the_loss_of_a_batch_is_that_of_its_pairs(tiny, arch: str) -> None:
 
 def steps(model: torch.nn.Module, batches: list[np.ndarray], plan: TrainingPlan, pairs: IdPairs) -> list[Progress]:
     feed = ((pairs.batch(rows), Position(0, 0)) for rows in itertools.cycle(batches))
-    return list(train(model, feed, adamw(model, plan), plan))
+    loss_of = partial(translation_loss, label_smoothing=plan.label_smoothing)
+    return list(train(model, loss_of, feed, adamw(model, plan), plan))
 
 
 def test_accumulated_equals_one_batch(tiny, arch: str) -> None:

@@ -9,6 +9,7 @@ import torch
 from regard.errors import ConfigError, TrainingError
 from regard.training.batches import IdPairs, Position
 from regard.training.loop import dropout_seed, train
+from regard.training.loss import translation_loss
 from regard.training.optimizer import WeightAverage, adamw, swapped
 from regard.training.plan import TrainingPlan
 
@@ -113,7 +114,7 @@ def test_a_loss_that_is_not_finite_leaves_the_weights(tiny, poison: float) -> No
         yield batch
 
     weights: dict[str, torch.Tensor] = {}
-    steps = train(model, batches(), adamw(model, plan), plan)
+    steps = train(model, translation_loss, batches(), adamw(model, plan), plan)
     next(steps)
     with pytest.raises(TrainingError, match=r"step 2: loss is .* weights are unchanged.*Lower training.learning_rate"):
         next(steps)
