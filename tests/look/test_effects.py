@@ -37,16 +37,20 @@ def test_losses_are_differences_of_forced_scores(folder: Path) -> None:
         without = " ".join(words[:place] + words[place + 1 :])
         assert found.effect[place] == pytest.approx(total(SOURCES[0]) - total(without), abs=1e-4)
     assert found.losses.shape == (len(look.target.words), len(words))
-    np.testing.assert_allclose(found.attention, look.attention("cross", 1, 0)[:, :-1].mean(0))
+    np.testing.assert_allclose(found.weights, look.attention("cross", 1, 0)[:, :-1])
+    np.testing.assert_allclose(found.attention, found.weights.mean(0))
     assert -1 <= found.rank_correlation <= 1
     assert found.rank_correlation == spearman(found.attention, found.effect)
+    assert found.rank_correlations()[2] == spearman(found.weights[2], found.losses[2])
 
 
 def test_a_model_own_translation_is_scored_as_it_wrote_it(folder: Path) -> None:
     model = regard.load(folder)
     look = model.look(SOURCES[0])
     assert list(look.target_ids) == list(model.translate(SOURCES[0]).pieces[0])
-    assert model.effects(look, "encoder").losses.shape == (len(look.target.words), len(SOURCES[0].split()))
+    encoder = model.effects(look, "encoder")
+    assert encoder.weights.shape == encoder.losses.shape == (len(look.target.words), len(SOURCES[0].split()))
+    np.testing.assert_allclose(encoder.attention, look.attention("encoder")[:, :-1].mean(0), rtol=1e-6)
     with pytest.raises(InputError, match="effects are those of source words"):
         model.effects(look, "decoder")
     with pytest.raises(InputError, match="there is no layer 5"):
