@@ -14,6 +14,7 @@ from tiny_model import SOURCES, TARGETS, make_folder
 import regard
 from regard.errors import InputError
 from regard.look.effects import spearman
+from regard.look.page import write_page
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,13 @@ def test_on_the_command_line(run: Command, folder: Path, tmp_path: Path) -> None
     assert [line.split()[0] for line in found.lines if line.split()[:1] and line.split()[0] in SOURCES[0].split()]
     plain = json.loads(run("look", folder, SOURCES[0], "--effects", "--json").out)
     assert plain["effects"]["words"] == SOURCES[0].split()
-    refused = run("look", folder, SOURCES[0], "--effects", "--out", tmp_path / "x.html")
-    assert refused.status == 2
-    assert "--effects are printed" in refused.err
+    made = run("look", folder, *SOURCES[:2], "--effects", "--layer", 1, "--out", tmp_path / "x.html")
+    assert (made.status, made.out, made.err) == (0, "", f"page: {tmp_path / 'x.html'}\n")
+    model = regard.load(folder)
+    write_page(
+        [model.look(source) for source in SOURCES[:2]],
+        tmp_path / "same.html",
+        effects=[model.effects(model.look(source), layer=0) for source in SOURCES[:2]],
+        layer=0,
+    )
+    assert (tmp_path / "x.html").read_bytes() == (tmp_path / "same.html").read_bytes()
