@@ -47,8 +47,6 @@ def look(
     import regard.api
     from regard.look import page, style
 
-    if effects and out is not None and out.suffix.lower() in (".html", ".htm"):
-        raise ConfigError("--effects are printed, or given with --json; a page does not show them.")
     is_page = out is not None and out.suffix.lower() in (".html", ".htm")
     if out is not None and not is_page:
         style.check(out)  # a mistake shows before the long work
@@ -65,8 +63,9 @@ def look(
     translator = regard.api.load(model)
     looks = [translator.look(each, target or None) for each in texts]
     chosen = {"layer": _from_zero(layer), "head": _from_zero(head)}
+    measured = [translator.effects(each, kind, **chosen) for each in looks] if effects else []
     if out is not None and is_page:
-        carried = page.write_page(looks, out, kind=kind, **chosen)
+        carried = page.write_page(looks, out, effects=measured, kind=kind, **chosen)
         if carried:
             layers = "; ".join(
                 f"{name} {', '.join(str(each + 1) for each in each_kind)}" for name, each_kind in carried.items()
@@ -75,16 +74,15 @@ def look(
         say(f"page: {out}")
         return
     matrix = looks[0].matrix(kind, **chosen, pieces=pieces)
-    measured = translator.effects(looks[0], kind, **chosen) if effects else None
     if out is not None:
         _draw(matrix, looks[0].model, out)
     if as_json:
-        typer.echo(json.dumps(_look_json(looks[0], matrix, measured), ensure_ascii=False))
+        typer.echo(json.dumps(_look_json(looks[0], matrix, *measured), ensure_ascii=False))
         return
     if out is None:
         _print_matrix(looks[0], matrix)
-    if measured is not None:
-        typer.echo("\n".join([*([] if out else [""]), *measured.lines()]))
+    for each in measured:
+        typer.echo("\n".join([*([] if out else [""]), *each.lines()]))
 
 
 def _draw_positions(model: Path, text: list[str] | None, out: Path | None) -> None:
@@ -127,7 +125,7 @@ def _print_matrix(found: "Look", matrix: "Matrix") -> None:
     typer.echo("\n".join(matrix_lines(matrix, width=width, colours=colours)))
 
 
-def _look_json(found: "Look", matrix: "Matrix", measured: "Effects | None") -> dict[str, Any]:
+def _look_json(found: "Look", matrix: "Matrix", measured: "Effects | None" = None) -> dict[str, Any]:
     rows: dict[str, Any] = {
         "source": found.source_text,
         "target": found.target_text,

@@ -14,7 +14,15 @@ class Effects:
 
     words: tuple[str, ...]  # of the source, without special tokens
     losses: np.ndarray  # (target words with the end, source words): nats each target word loses without the source word
-    attention: np.ndarray  # (source words,), the share of all attention that goes to the word
+    weights: np.ndarray  # the same shape: the share of a target word's attention that goes to the source word
+    kind: str  # which attention that is
+    layer: int | None  # None: the mean of all
+    head: int | None
+
+    @property
+    def attention(self) -> np.ndarray:
+        """(source words,): the share of all attention that goes to the word; the rest goes to special tokens."""
+        return self.weights.mean(axis=0)
 
     @property
     def effect(self) -> np.ndarray:
@@ -25,6 +33,10 @@ class Effects:
     def rank_correlation(self) -> float:
         """Spearman's, between attention and effect over the source words; NaN where there are fewer than two."""
         return spearman(self.attention, self.effect)
+
+    def rank_correlations(self) -> list[float]:
+        """Of each target word, between its row of weights and its row of losses; see `rank_correlation`."""
+        return [spearman(*rows) for rows in zip(self.weights, self.losses, strict=True)]
 
     def lines(self) -> list[str]:
         """For people."""
@@ -48,9 +60,11 @@ def effects(look: Look, losses: np.ndarray, kind: str, layer: int | None, head: 
         losses: (target words, source words), without special source tokens; see `Effects`.
     """
     real = np.flatnonzero(~np.array(look.source.special))
-    weights = look.attention(kind, layer, head)  # (rows, source words)
+    weights = look.attention(kind, layer, head)[:, real]  # (rows, source words)
+    if kind == "encoder":  # its rows are source words: what it gives a word is the same for every target word
+        weights = np.broadcast_to(weights.mean(axis=0), losses.shape)
     words = tuple(look.source.words[place] for place in real)
-    return Effects(words, losses, weights.mean(axis=0)[real])
+    return Effects(words, losses, weights, kind, layer, head)
 
 
 def spearman(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:

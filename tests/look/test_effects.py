@@ -16,6 +16,7 @@ from tiny_model import SOURCES, TARGETS, make_folder
 import regard
 from regard.errors import InputError
 from regard.look.effects import spearman
+from regard.look.page import write_page
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,11 @@ def test_losses_are_differences_of_forced_scores(folder: Path) -> None:
         without = " ".join(words[:place] + words[place + 1 :])
         assert found.effect[place] == pytest.approx(total(SOURCES[0]) - total(without), abs=1e-4)
     assert found.losses.shape == (len(look.target.words), len(words))
-    np.testing.assert_allclose(found.attention, look.attention("cross", 1, 0)[:, :-1].mean(0))
+    np.testing.assert_allclose(found.weights, look.attention("cross", 1, 0)[:, :-1])
+    np.testing.assert_allclose(found.attention, found.weights.mean(0))
     assert -1 <= found.rank_correlation <= 1
     assert found.rank_correlation == spearman(found.attention, found.effect)
+    assert found.rank_correlations()[2] == spearman(found.weights[2], found.losses[2])
 
 
 @pytest.mark.parametrize("arch", PAPERS)
@@ -71,7 +74,9 @@ def test_a_model_own_translation_is_scored_as_it_wrote_it(folder: Path) -> None:
     model = regard.load(folder)
     look = model.look(SOURCES[0])
     assert list(look.target_ids) == list(model.translate(SOURCES[0]).pieces[0])
-    assert model.effects(look, "encoder").losses.shape == (len(look.target.words), len(SOURCES[0].split()))
+    encoder = model.effects(look, "encoder")
+    assert encoder.weights.shape == encoder.losses.shape == (len(look.target.words), len(SOURCES[0].split()))
+    np.testing.assert_allclose(encoder.attention, look.attention("encoder")[:, :-1].mean(0), rtol=1e-6)
     with pytest.raises(InputError, match="effects are those of source words"):
         model.effects(look, "decoder")
     with pytest.raises(InputError, match="there is no layer 5"):
@@ -95,6 +100,13 @@ def test_on_the_command_line(run: Command, folder: Path, tmp_path: Path) -> None
     assert [line.split()[0] for line in found.lines if line.split()[:1] and line.split()[0] in SOURCES[0].split()]
     plain = json.loads(run("look", folder, SOURCES[0], "--effects", "--json").out)
     assert plain["effects"]["words"] == SOURCES[0].split()
-    refused = run("look", folder, SOURCES[0], "--effects", "--out", tmp_path / "x.html")
-    assert refused.status == 2
-    assert "--effects are printed" in refused.err
+    made = run("look", folder, *SOURCES[:2], "--effects", "--layer", 1, "--out", tmp_path / "x.html")
+    assert (made.status, made.out, made.err) == (0, "", f"page: {tmp_path / 'x.html'}\n")
+    model = regard.load(folder)
+    write_page(
+        [model.look(source) for source in SOURCES[:2]],
+        tmp_path / "same.html",
+        effects=[model.effects(model.look(source), layer=0) for source in SOURCES[:2]],
+        layer=0,
+    )
+    assert (tmp_path / "x.html").read_bytes() == (tmp_path / "same.html").read_bytes()

@@ -13,6 +13,7 @@ from test_weights import LOOK, READ, SOURCE, TARGET, weights
 
 from regard.errors import InputError, StorageError
 from regard.look import page
+from regard.look.effects import Effects, effects
 from regard.look.page import write_page
 from regard.look.weights import Look
 from regard.look.words import Line
@@ -37,6 +38,49 @@ def test_it_carries_every_layer_and_head_in_eight_bits(tmp_path: Path) -> None:
         roots = np.frombuffer(zlib.decompress(base64.b64decode(block["data"])), np.uint8)
         values = (roots.reshape(block["heads"], block["rows"], block["columns"]) / 255) ** 2
         np.testing.assert_allclose(values, LOOK.weights[kind][layer], atol=0.5 / 255 * 2)
+
+
+def measured(look: Look, kind: str = "cross", layer: int | None = None, head: int | None = None) -> Effects:
+    shape = len(look.target.words), sum(not special for special in look.source.special)
+    return effects(look, np.random.default_rng(2).normal(0, 3, shape), kind, layer, head)
+
+
+def unpack(text: str, kind: str, shape: tuple[int, int]) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), kind).reshape(shape)
+
+
+def test_it_carries_the_effects_of_each_sentence(tmp_path: Path) -> None:
+    given = [measured(LOOK, layer=-1), measured(LOOK, "encoder", 0, 1)]
+    assert write_page([LOOK, LOOK], tmp_path / "look.html", effects=given) is None
+    found = [sentence["effects"] for sentence in data_of(tmp_path / "look.html")["sentences"]]
+    assert [(each["kind"], each["layer"], each["head"]) for each in found] == [("cross", 2, -1), ("encoder", 0, 1)]
+    for each, expected in zip(found, given, strict=True):
+        assert each["attention"] == pytest.approx(expected.attention, abs=1e-4)
+        assert each["effect"] == pytest.approx(expected.effect, abs=1e-4)
+        assert each["correlation"] == pytest.approx(expected.rank_correlation)
+        assert each["correlations"] == pytest.approx(expected.rank_correlations())
+        losses = unpack(each["losses"], "<i2", expected.losses.shape) / 100
+        np.testing.assert_allclose(losses, expected.losses, atol=0.005 + 1e-9)
+        roots = unpack(each["weights"], "u1", expected.losses.shape) / 255
+        np.testing.assert_allclose(roots**2, expected.weights, atol=0.5 / 255 * 2)
+    write_page([LOOK], tmp_path / "without.html")
+    assert data_of(tmp_path / "without.html")["sentences"][0]["effects"] is None
+
+
+def test_effects_that_have_no_rank_correlation(tmp_path: Path) -> None:
+    flat = effects(LOOK, np.zeros((3, 2)), "cross", None, None)
+    write_page([LOOK], tmp_path / "look.html", effects=[flat])
+    found = data_of(tmp_path / "look.html")["sentences"][0]["effects"]
+    assert found["correlation"] is None, "JSON knows no NaN"
+    assert found["correlations"] == [None] * 3
+
+
+def test_effects_of_other_sentences_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"found effects of 1 sentences for 2\. Give those of each, in order"):
+        write_page([LOOK, LOOK], tmp_path / "look.html", effects=[measured(LOOK)])
+    other = Look("a", "b", TARGET, SOURCE, READ, LOOK.weights, LOOK.log_probs)
+    with pytest.raises(InputError, match="found effects of 'os gatos' on 3 words where those of 'the cats' on 3 words"):
+        write_page([LOOK], tmp_path / "look.html", effects=[measured(other)])
 
 
 def test_it_loads_nothing_and_text_stays_text(tmp_path: Path) -> None:
@@ -71,6 +115,13 @@ def test_what_does_not_fit_is_left_out_from_the_bottom_and_said(
     assert data_of(tmp_path / "b.html")["carried"] == carried
     several = write_page([look] * 5, tmp_path / "c.html")
     assert several == {"cross": [3]}, "a layer is carried for all sentences or for none"
+    monkeypatch.setattr(page, "MAX_BYTES", 117_000)
+    found = measured(look)
+    assert write_page([look], tmp_path / "e.html", effects=[found]) == {"cross": [3]}
+    assert (tmp_path / "e.html").stat().st_size < 117_000
+    kept = data_of(tmp_path / "e.html")["sentences"][0]["effects"]
+    assert (kept["weights"], kept["losses"]) == (None, None), "a layer goes before effects on each word"
+    assert kept["effect"] == pytest.approx(found.effect, abs=1e-4)
     monkeypatch.setattr(page, "MAX_BYTES", 60_000)
     with pytest.raises(InputError, match="5 sentences do not fit into one page of 60,000 bytes, not even one layer"):
         write_page([look] * 5, tmp_path / "d.html")

@@ -1,12 +1,14 @@
 """Attention as one self-contained page: it opens from a mail attachment and loads nothing.
 
-The page is `page.html` with `page.css`, `page.js` and the data put in. Weights travel as 8-bit square roots (small ones
-keep more digits so), deflated, a block for each sentence, kind and layer; a block is unpacked when it is first shown.
+The page is `page.html` with `page.css`, `effects.js`, `page.js` and the data put in. Weights travel as 8-bit square
+roots (small ones keep more digits so), deflated, a block for each sentence, kind and layer; a block is unpacked when it
+is first shown. Effects travel as hundredths of a nat in 16 bits, deflated.
 """
 
 import base64
 import html
 import json
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -16,21 +18,32 @@ from typing import Any
 import numpy as np
 
 from regard.errors import InputError, StorageError
+from regard.look.effects import Effects
 from regard.look.weights import KINDS, Look
 from regard.look.words import Line
 
 MAX_BYTES = 1_900_000  # of the page; layers that do not fit are left out, and the page says which it carries
 Carried = dict[str, list[int]]  # by kind, the layers
+_PARTS = ("page.html", "page.css", "effects.js", "page.js")
 
 
 def write_page(
-    looks: Sequence[Look], path: Path, *, kind: str = "", layer: int | None = None, head: int | None = None
+    looks: Sequence[Look],
+    path: Path,
+    *,
+    effects: Sequence[Effects] = (),
+    kind: str = "",
+    layer: int | None = None,
+    head: int | None = None,
 ) -> Carried | None:
     """Write a page of one sentence or several.
 
     Args:
         looks: of one model.
         path: an .html file.
+        effects: of each look, in the same order, for a view that sets them beside the attention they were measured
+            with; none: the page has no such view. Where not all fits, those on each word of the translation go last
+            before the layer shown first, and the page says so.
         kind, layer, head: what is shown first, layer and head counted from 0, or from the end if negative; where not
             all fits, this kind and layer are carried before others.
 
@@ -38,14 +51,16 @@ def write_page(
         The layers carried, by kind, where not all fitted; else None.
 
     Raises:
-        InputError: no sentence, another suffix, a kind, layer or head that is not there, or not even one layer fits.
+        InputError: no sentence, another suffix, effects of other sentences, a kind, layer or head that is not there, or
+            not even one layer fits.
         StorageError: the disk refused.
     """
     check(path)
     if not looks:
         raise InputError("there is no sentence to look at.")
     start = _start(looks[0], kind, layer, head)
-    blocks, carried = _blocks(looks, start)
+    packed_effects = _effects(looks, effects)
+    blocks, carried = _blocks(looks, start, packed_effects)
     has_all = all(carried[name] == list(range(len(weights))) for name, weights in looks[0].weights.items())
     data = {
         "model": looks[0].model,
@@ -61,8 +76,9 @@ def write_page(
                     name: {"layers": len(weights), "heads": weights.shape[1]} for name, weights in look.weights.items()
                 },
                 "blocks": sentence_blocks,
+                "effects": sentence_effects or None,
             }
-            for look, sentence_blocks in zip(looks, blocks, strict=True)
+            for look, sentence_blocks, sentence_effects in zip(looks, blocks, packed_effects, strict=True)
         ],
     }
     page = _fill(
@@ -71,7 +87,7 @@ def write_page(
         STYLE=_file("page.css"),
         # No text of a sentence can end the script it stands in.
         DATA=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-        SCRIPT=_file("page.js"),
+        SCRIPT=_file("effects.js") + _file("page.js"),
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,8 +116,50 @@ def _start(look: Look, kind: str, layer: int | None, head: int | None) -> dict[s
     return {"kind": kind, "layer": layer, "head": -1 if head is None else head % num_heads}
 
 
-def _blocks(looks: Sequence[Look], start: Mapping[str, Any]) -> tuple[list[list[dict[str, Any]]], Carried]:
-    """The packed weights of each sentence, and which layers they are: the one shown first, then from the top down."""
+def _effects(looks: Sequence[Look], effects: Sequence[Effects]) -> list[dict[str, Any]]:
+    """What the page shows of the effects of each sentence; nothing where none are given."""
+    if not effects:
+        return [{} for _ in looks]
+    if len(effects) != len(looks):
+        raise InputError(f"found effects of {len(effects)} sentences for {len(looks)}. Give those of each, in order.")
+    for look, found in zip(looks, effects, strict=True):
+        words = tuple(word for word, special in zip(look.source.words, look.source.special, strict=True) if not special)
+        if found.words != words or len(found.losses) != len(look.target.words):
+            raise InputError(
+                f"found effects of {' '.join(found.words)!r} on {len(found.losses)} words where those of "
+                f"{look.source_text!r} on {len(look.target.words)} words were expected. Give them in the order of the "
+                "sentences."
+            )
+    return [
+        {
+            "kind": found.kind,
+            "layer": -1 if found.layer is None else found.layer % len(look.weights[found.kind]),
+            "head": -1 if found.head is None else found.head % look.weights[found.kind].shape[1],
+            # What all target words together say is kept as it is: ranks would not survive the rounding below.
+            "attention": [round(float(share), 6) for share in found.attention],
+            "effect": [round(float(effect), 6) for effect in found.effect],
+            "correlation": _number(found.rank_correlation),
+            "correlations": [_number(each) for each in found.rank_correlations()],
+            "weights": _pack(found.weights),
+            # Numbers of 16 bits reach to 327 nats; a word that loses more is impossible anyhow.
+            "losses": _deflate(np.clip(np.rint(found.losses * 100), -32_767, 32_767).astype("<i2")),
+        }
+        for look, found in zip(looks, effects, strict=True)
+    ]
+
+
+def _number(value: float) -> float | None:
+    """For JSON, which knows no NaN."""
+    return None if math.isnan(value) else round(value, 6)
+
+
+def _blocks(
+    looks: Sequence[Look], start: Mapping[str, Any], effects: Sequence[dict[str, Any]]
+) -> tuple[list[list[dict[str, Any]]], Carried]:
+    """The packed weights of each sentence, and which layers they are: the one shown first, then from the top down.
+
+    Where not even one layer fits beside the effects on each word, those are taken out of `effects`.
+    """
     order = [(start["kind"], start["layer"])]
     for kind in sorted(KINDS, key=lambda name: name != start["kind"]):
         if kind in looks[0].weights:
@@ -109,11 +167,13 @@ def _blocks(looks: Sequence[Look], start: Mapping[str, Any]) -> tuple[list[list[
             order += [(kind, layer) for layer in layers if (kind, layer) != order[0]]
     blocks: list[list[dict[str, Any]]] = [[] for _ in looks]
     carried: Carried = {kind: [] for kind in KINDS if kind in looks[0].weights}
-    room = MAX_BYTES - sum(len(_file(name)) for name in ("page.html", "page.css", "page.js"))
+    room = MAX_BYTES - sum(len(_file(name)) for name in _PARTS) - len(json.dumps(effects))
     room -= sum(3 * len(json.dumps([_line(look.source), _line(look.target), _line(look.read)])) // 2 for look in looks)
     for kind, layer in order:
         packed = [_pack(look.weights[kind][layer]) for look in looks]
         room -= sum(len(each) + 100 for each in packed)
+        if room < 0 and not blocks[0]:
+            room += _without_words(effects)
         if room < 0:
             break
         carried[kind].append(layer)
@@ -132,9 +192,20 @@ def _blocks(looks: Sequence[Look], start: Mapping[str, Any]) -> tuple[list[list[
     return blocks, {kind: sorted(layers) for kind, layers in carried.items() if layers}
 
 
+def _without_words(effects: Sequence[dict[str, Any]]) -> int:
+    """Leave the effects on the whole translation, and say how many bytes that saves."""
+    before = len(json.dumps(effects))
+    for each in filter(None, effects):
+        each.update(weights=None, losses=None)
+    return before - len(json.dumps(effects))
+
+
 def _pack(weights: np.ndarray) -> str:
-    roots = np.rint(np.sqrt(np.clip(weights, 0, 1)) * 255).astype(np.uint8)
-    return base64.b64encode(zlib.compress(roots.tobytes(), 9)).decode("ascii")
+    return _deflate(np.rint(np.sqrt(np.clip(weights, 0, 1)) * 255).astype(np.uint8))
+
+
+def _deflate(values: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(values.tobytes(), 9)).decode("ascii")
 
 
 def _line(line: Line) -> dict[str, Any]:

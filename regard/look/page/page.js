@@ -23,6 +23,19 @@
       matrixLabel: "attention matrix; arrow keys move over its cells, and the tab Numbers has it as a table",
       footer: "Weights before dropout, from one pass over the finished translation; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
       carried: "To stay small this page carries only: ", layers: "layers",
+      effects: "Is it an explanation?", notTheEffect: "Attention is not the effect: it says where the model looks, not what its translation rests on.",
+      effectOn: "Effect on", whole: "the whole translation", order: "Order", inSentence: "as in the sentence", byAttention: "most attention first", byEffect: "largest effect first",
+      effectsLabel: "attention and effect of each source word; arrow keys up and down go over them, left and right over the words of the translation",
+      attention: "Attention", effect: "Effect", sourceWord: "Source word", stays: "cannot be taken out",
+      share: "share of all attention", shareOf: (word) => `share of the attention of ${word}`,
+      loss: "nats the translation loses when the word is taken out", lossOf: (word) => `nats ${word} loses when the word is taken out`,
+      correlation: "rank correlation", noCorrelation: "no rank correlation: there are too few words, or they are all alike",
+      agreeMostly: "attention and effect mostly agree", agreePart: "attention and effect agree in part", agreeHardly: "attention and effect hardly agree", agreeNot: "attention and effect contradict each other",
+      withinChance: (count) => `; over ${count} words chance alone may give as much.`, beyondChance: (count, chance) => ` (${count} words; chance alone seldom passes ${chance}).`,
+      without: (word, what) => `Without ${word}, ${what} is`, theTranslation: "the translation", most: "loses most:", losesMost: "loses most without",
+      less: "times less probable", more: "times more probable", million: "more than a million", asProbable: "as probable as before",
+      effectsTogether: "To stay small this page has effects on the whole translation only, not on each of its words.",
+      noteEffects: "Each word is taken out of the source in turn, and the same translation is scored again (“leave one out”). 0.7 nats make it half as probable, 2.3 a tenth; a hollow bar is a gain. Nothing is said of words together: two that stand for each other may both seem to matter little.",
     },
     pt: {
       heading: "A que o modelo presta atenção", skip: "Ir para as figuras", language: "Idioma", theme: "Claro ou escuro",
@@ -42,18 +55,36 @@
       matrixLabel: "matriz de atenção; as setas percorrem as células, e a aba Números a mostra como tabela",
       footer: "Pesos antes do dropout, de uma passagem pela tradução terminada; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
       carried: "Para ficar pequena, esta página traz apenas: ", layers: "camadas",
+      effects: "Isso explica?", notTheEffect: "A atenção não é o efeito: ela diz para onde o modelo olha, não em que a sua tradução se apoia.",
+      effectOn: "Efeito sobre", whole: "a tradução inteira", order: "Ordem", inSentence: "a da frase", byAttention: "mais atenção primeiro", byEffect: "maior efeito primeiro",
+      effectsLabel: "atenção e efeito de cada palavra do original; as setas para cima e para baixo as percorrem, para os lados percorrem as palavras da tradução",
+      attention: "Atenção", effect: "Efeito", sourceWord: "Palavra do original", stays: "não pode ser retirado",
+      share: "parte de toda a atenção", shareOf: (word) => `parte da atenção de ${word}`,
+      loss: "nats que a tradução perde quando se retira a palavra", lossOf: (word) => `nats que ${word} perde quando se retira a palavra`,
+      correlation: "correlação de postos", noCorrelation: "sem correlação de postos: as palavras são poucas ou todas iguais",
+      agreeMostly: "atenção e efeito quase sempre concordam", agreePart: "atenção e efeito concordam em parte", agreeHardly: "atenção e efeito mal concordam", agreeNot: "atenção e efeito se contradizem",
+      withinChance: (count) => `; com ${count} palavras, o acaso sozinho pode dar o mesmo.`, beyondChance: (count, chance) => ` (${count} palavras; o acaso sozinho raramente passa de ${chance}).`,
+      without: (word, what) => `Sem ${word}, ${what} fica`, theTranslation: "a tradução", most: "perde mais:", losesMost: "perde mais sem",
+      less: "vezes menos provável", more: "vezes mais provável", million: "mais de um milhão de", asProbable: "tão provável quanto antes",
+      effectsTogether: "Para ficar pequena, esta página traz só os efeitos sobre a tradução inteira, não sobre cada uma das suas palavras.",
+      noteEffects: "Cada palavra é retirada do original, uma de cada vez, e a mesma tradução é pontuada de novo (“leave one out”). 0,7 nat a torna duas vezes menos provável, 2,3 nats dez vezes; uma barra vazada é um ganho. Nada se diz de palavras em conjunto: duas que se substituem podem ambas parecer pouco importantes.",
     },
   };
 
   const state = { sentence: 0, kind: "", layer: -1, head: -1, unit: "words", scale: "one", row: -1, column: -1, tab: "matrix" };
   let language = (navigator.language || "en").toLowerCase().startsWith("pt") ? "pt" : "en";
-  let shown = null; // the matrix on show: {values, rows, columns, rowSpecial, columnSpecial}, and what it is of
+  let shown = null; // the matrix on show: {values, rows, columns, rowSpecial, columnSpecial}, what it is of, and its sides
+  const isEffects = () => Boolean(shown.effect); // not by the tab: a choice takes a moment to be shown
   let timer = 0;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   const say = (key) => TEXT[language][key];
-  const number = (value, digits = 2) =>
-    new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  const formats = new Map(); // making one takes longer than using it
+  function number(value, digits = 2) {
+    const key = `${language} ${digits}`;
+    if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+    return formats.get(key).format(value);
+  }
 
   // ---- weights ----
   const inflated = new Map();
@@ -62,13 +93,15 @@
     if (!inflated.has(key)) {
       inflated.set(key, (async () => {
         const found = data.sentences[sentence].blocks.find((each) => each.kind === kind && each.layer === layer);
-        const bytes = Uint8Array.from(atob(found.data), (character) => character.charCodeAt(0));
-        const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-        const roots = new Uint8Array(await new Response(stream).arrayBuffer());
+        const roots = new Uint8Array(await inflate(found.data));
         return { ...found, values: Float32Array.from(roots, (root) => (root / 255) ** 2) };
       })());
     }
     return inflated.get(key);
+  }
+  async function inflate(text) {
+    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
   }
 
   const layersOf = (kind) => current().blocks.filter((each) => each.kind === kind).map((each) => each.layer);
@@ -128,17 +161,17 @@
   /** The probability the model gave each word (or piece) of the translation: the product over its pieces. */
   function probabilities() {
     const { lines: { target }, log_probs: logs } = current();
-    const groups = state.unit === "pieces" ? target.pieces.map((_, piece) => [piece]) : target.groups;
+    const groups = shown.unit === "pieces" ? target.pieces.map((_, piece) => [piece]) : target.groups;
     return groups.map((group) => Math.exp(group.reduce((sum, piece) => sum + logs[piece], 0)));
   }
 
   // ---- colours ----
-  /** Shades for weights: of 0 to 1, or up to the largest of these values if that is asked for. */
-  function ramp(values = shown.values) {
+  /** Shades for weights: of 0 to 1, or up to the largest of these values if that is asked for; for losses always so. */
+  function ramp(values = shown.values, colours = "--ramp") {
     let top = 1;
-    if (state.scale === "largest") { top = 1e-6; for (const value of values) if (value > top) top = value; }
+    if (state.scale === "largest" || colours === "--loss") { top = 1e-6; for (const value of values) if (value > top) top = value; }
     const style = getComputedStyle(document.documentElement);
-    const stops = ["--ramp-0", "--ramp-1", "--ramp-2"].map((key) => style.getPropertyValue(key).split(",").map(Number));
+    const stops = [0, 1, 2].map((stop) => style.getPropertyValue(`${colours}-${stop}`).split(",").map(Number));
     return (weight) => {
       const t = 2 * Math.min(Math.max(weight / top, 0), 1) ** 0.8, first = t < 1 ? 0 : 1;
       return stops[first].map((low, i) => Math.round(low + (stops[first + 1][i] - low) * (t - first)));
@@ -160,8 +193,8 @@
     const sure = probabilities();
     for (const side of ["source", "target"]) {
       const line = current().lines[side];
-      const tokens = state.unit === "pieces" ? line.pieces : line.words;
-      const special = state.unit === "pieces" ? ofPieces(line) : line.special;
+      const tokens = shown.unit === "pieces" ? line.pieces : line.words;
+      const special = shown.unit === "pieces" ? ofPieces(line) : line.special;
       byId(side).dir = direction(current()[side]);
       byId(side).replaceChildren(...tokens.map((token, i) => {
         const button = document.createElement("button");
@@ -187,11 +220,11 @@
     byId("time").max = rowCount();
   }
 
-  const rowCount = () => byId(SIDES[state.kind][0]).children.length;
+  const rowCount = () => byId(shown.sides[0]).children.length;
 
   /** Point at a word of the sentence pair: at its row if it is one that attends, else at its column. */
   function choose(side, i) {
-    const [rowSide, columnSide] = SIDES[state.kind];
+    const [rowSide, columnSide] = shown.sides;
     if (side === rowSide) select(i, -1);
     else if (side === columnSide) select(-1, i);
     else select(-1, -1);
@@ -199,7 +232,7 @@
 
   function select(row, column, { fromPlayer = false } = {}) {
     if (!fromPlayer) pause();
-    state.row = row;
+    state.row = shown.values ? row : -1; // effects on each word of the translation are not always carried
     state.column = column;
     if (!fromPlayer) reveal(Infinity);
     byId("time").value = row + 1;
@@ -208,32 +241,39 @@
 
   function paintSelection() {
     if (!shown) return;
-    const mix = ramp(), [rowSide] = SIDES[state.kind];
+    const mix = ramp(shown.values || []), [rowSide, columnSide] = shown.sides;
     const source = [...byId("source").children], target = [...byId("target").children];
     for (const element of [...source, ...target]) { untint(element); element.setAttribute("aria-pressed", "false"); }
     const elements = { source, target, read: [null, ...target] }; // what was read stands one place later
-    const rows = elements[rowSide], columns = elements[SIDES[state.kind][1]];
+    const rows = elements[rowSide], columns = elements[columnSide];
     if (state.row >= 0) {
-      columns.forEach((element, c) => { if (element && c < shown.columns.length) tint(element, at(state.row, c), mix); });
+      if (attendsByWord()) columns.forEach((element, c) => { if (element && c < shown.columns.length) tint(element, at(state.row, c), mix); });
       rows[state.row].setAttribute("aria-pressed", "true");
     } else if (state.column >= 0) {
-      rows.forEach((element, r) => tint(element, at(r, state.column), mix));
+      // In the view of effects: what each word loses without it, in another colour, for that is no attention.
+      const { losses, columns: { length } } = shown, lossMix = losses && ramp(losses, "--loss");
+      if (!isEffects()) rows.forEach((element, r) => tint(element, at(r, state.column), mix));
+      else if (losses) rows.forEach((element, r) => tint(element, losses[r * length + state.column], lossMix));
       if (columns[state.column]) columns[state.column].setAttribute("aria-pressed", "true");
     }
-    byId("said").textContent = state.row < 0 ? "" : describe(state.row);
+    byId("said").textContent = [state.row < 0 ? "" : describe(state.row), isEffects() ? view.describe() : ""].filter(Boolean).join(" — ");
     if (state.tab === "columns") drawLines();
     if (state.tab === "matrix") drawMatrix();
+    if (isEffects()) view.paint();
   }
 
+  /** Whether the weights on show are those of their rows: beside effects, an encoder's are of the whole sentence. */
+  const attendsByWord = () => !isEffects() || shown.kind === "cross";
+
   function describe(row) {
-    const parts = [`${apart(name(shown.rows[row]))} ${say("attends")} ${heaviest(row, 3)}`, `${say("entropy")} ${number(entropy(row), 1)} ${say("bits")}`];
-    if (SIDES[state.kind][0] === "target") parts.push(`${say("probability")} ${number(probabilities()[row])}`);
+    const parts = attendsByWord() ? [`${apart(name(shown.rows[row]))} ${say("attends")} ${heaviest(row, 3)}`, `${say("entropy")} ${number(entropy(row), 1)} ${say("bits")}`] : [apart(name(shown.rows[row]))];
+    if (shown.sides[0] === "target") parts.push(`${say("probability")} ${number(probabilities()[row])}`);
     return parts.join(" — ");
   }
 
   // ---- word by word ----
   function reveal(until) {
-    const hides = SIDES[state.kind][0] === "target";
+    const hides = shown.sides[0] === "target";
     [...byId("target").children].forEach((element, i) => element.classList.toggle("unsaid", hides && i > until));
   }
   function step(by) {
@@ -449,10 +489,11 @@
   function scoped(text, scope, special = false) { const cell = element("th", text, special ? "special" : ""); cell.scope = scope; cell.dir = "auto"; return cell; }
 
   // ---- choices ----
-  function title() {
+  const title = () => `${where()}, ${say(shown.unit)}`;
+  function where() {
     const of = (which, count) => shown[which] < 0 ? `${say(which)}: ${say("mean")}` : `${say(which)} ${shown[which] + 1} ${say("of")} ${count}`;
     const { layers, heads } = current().shape[shown.kind];
-    return `${say(shown.kind)}, ${of("layer", layers)}, ${of("head", heads)}, ${say(shown.unit)}`;
+    return `${say(shown.kind)}, ${of("layer", layers)}, ${of("head", heads)}`;
   }
   function options(select, pairs, value) {
     select.replaceChildren(...pairs.map(([key, text]) => { const option = element("option", text); option.value = key; return option; }));
@@ -474,8 +515,15 @@
   }
 
   const TABS = ["matrix", "columns", "grid", "table"];
+  let view = null;
+  if (data.sentences[0].effects) {
+    TABS.push("effects");
+    view = effectsView({ apart, byId, current, element, inflate, name, number, options, say, select, shown: () => shown, state, where });
+  } else for (const id of ["tab-effects", "view-effects"]) byId(id).remove();
+
   function openTab(tab) {
     state.tab = tab;
+    for (const label of byId("choice").children) label.hidden = label.lastElementChild.id.startsWith("effect-") !== (tab === "effects");
     for (const each of TABS) {
       const button = byId(`tab-${each}`), open = each === tab;
       button.setAttribute("aria-selected", String(open));
@@ -488,22 +536,32 @@
     if (state.tab === "columns") fillColumns();
     if (state.tab === "grid") fillGrid();
     if (state.tab === "table") fillTable();
+    if (state.tab === "effects") view.draw();
+  }
+  /** Effects have a matrix of their own, whatever attention the other views show. */
+  function turnTo(tab) {
+    openTab(tab);
+    if (turn === done && (tab === "effects") === isEffects()) draw();
+    else refresh();
   }
 
-  let turn = 0;
+  let turn = 0, done = 0;
   async function refresh() {
     const mine = ++turn;
     const { kind, layer, head, unit } = state, chosen = { kind, layer, head, unit };
-    const found = await matrixOf(kind, layer, head, unit);
+    const found = state.tab === "effects" ? await view.load() : { ...(await matrixOf(kind, layer, head, unit)), ...chosen, sides: SIDES[kind] };
     if (mine !== turn) return; // a later choice has overtaken this one
-    shown = { ...found, ...chosen };
+    done = mine;
+    shown = found;
     pause();
+    for (const id of ["back", "play", "forward", "time"]) byId(id).disabled = !shown.values;
     state.row = state.column = -1;
     fillReader();
     paintSelection();
     draw();
     const kindNote = { cross: "noteCross", encoder: "noteEncoder", decoder: "noteDecoder" }[state.kind];
-    byId("note").textContent = [kindNote, state.unit === "words" ? "noteWords" : "notePieces", "noteSpecial"].map(say).join(" ");
+    const notes = isEffects() ? [...(shown.values ? [] : ["effectsTogether"]), "noteEffects", "noteSpecial"] : [kindNote, state.unit === "words" ? "noteWords" : "notePieces", "noteSpecial"];
+    byId("note").textContent = notes.map(say).join(" ");
     document.body.dataset.ready = String(mine);
   }
 
@@ -561,14 +619,13 @@
     reveal(row < 0 ? Infinity : row);
   });
   TABS.forEach((tab, i) => {
-    byId(`tab-${tab}`).addEventListener("click", () => { openTab(tab); draw(); });
+    byId(`tab-${tab}`).addEventListener("click", () => turnTo(tab));
     byId(`tab-${tab}`).addEventListener("keydown", (event) => {
       const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (!by) return;
       event.preventDefault();
       const next = TABS[(i + by + TABS.length) % TABS.length];
-      openTab(next);
-      draw();
+      turnTo(next);
       byId(`tab-${next}`).focus();
     });
   });
