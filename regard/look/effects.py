@@ -59,6 +59,7 @@ def effects(look: Look, losses: np.ndarray, kind: str, layer: int | None, head: 
     Args:
         losses: (target words, source words), without special source tokens; see `Effects`.
     """
+    kind = look.kind(kind)
     real = np.flatnonzero(~np.array(look.source.special))
     weights = look.attention(kind, layer, head)[:, real]  # (rows, source words)
     if kind == "encoder":  # its rows are source words: what it gives a word is the same for every target word

@@ -3,6 +3,7 @@
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from regard.look.effects import Effects, effects
 from regard.look.page import write_page
 from regard.look.weights import Look
-from regard.look.words import Line
+from regard.look.words import EMPTY, Line
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -470,3 +471,29 @@ def test_print_keeps_the_effects(open_page: Callable[..., Any]) -> None:
     page.emulate_media(media="print")
     assert page.locator("#effects tbody tr").last.is_visible()
     assert not page.locator("#effect-on").is_visible()
+
+
+@pytest.mark.parametrize(("colours", "locale", "name"), [("light", "en", "Text"), ("dark", "pt-BR", "Texto")])
+def test_an_encoder_has_one_text(open_page: Callable[..., Any], colours: str, locale: str, name: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    both = look(SHORT)
+    alone = replace(both, target_text="", target=EMPTY, read=EMPTY, weights={"encoder": both.weights["encoder"]})
+    page = open_page([replace(alone, log_probs=())], colours=colours, locale=locale)
+    assert page.locator("#source-name").text_content() == name
+    assert not page.locator("#target").is_visible()
+    assert not page.locator("#target-name").is_visible()
+    assert texts(page, "#kind option") == [{"en": "encoder, to itself", "pt-BR": "do codificador a si mesmo"}[locale]]
+    words = page.locator("#source button")
+    assert words.count() == len(alone.source.words)
+    words.nth(7).hover()
+    row = alone.attention("encoder", 1)[7]
+    heaviest = alone.source.words[int(row.argmax())]
+    assert heaviest in plain(page.locator("#said").text_content())
+    page.click("#forward")
+    assert words.nth(8).get_attribute("aria-pressed") == "true"
+    for tab in ("matrix", "columns", "grid", "table"):
+        page.click(f"#tab-{tab}")
+        page.wait_for_timeout(200)
+        found = [each for each in axe.run(page).response["violations"] if each["impact"] in ("serious", "critical")]
+        assert found == [], [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
+    assert page.locator("#grid button").count() == 6

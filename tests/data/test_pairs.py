@@ -130,10 +130,13 @@ def test_missing_files_are_told_when_read():
 
 
 def test_the_built_in_corpus_gets_count_split_and_seed(monkeypatch: pytest.MonkeyPatch):
-    def generate(split: str, count: int, *, seed: int):
+    def generate(split: str, count: int, *, seed: int, same_gender_share: float):
+        assert same_gender_share == 0
         return (types.SimpleNamespace(source=f"{split} {seed}", target=f"number {n}") for n in range(count))
 
-    monkeypatch.setitem(sys.modules, "regard.data.world", types.SimpleNamespace(generate=generate))
+    monkeypatch.setitem(
+        sys.modules, "regard.data.world", types.SimpleNamespace(generate=generate, SAME_GENDER_SHARE=0.4)
+    )
     monkeypatch.setattr("regard.data.world", sys.modules["regard.data.world"], raising=False)
     pairs, _ = load(["world:3"], split="dev", seed=5)
     assert pairs.sources == ["dev 5"] * 3

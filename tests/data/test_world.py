@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from regard.data import world
+from regard.data.pairs import load as load_pairs
 from regard.data.world import clauses, detokenize, generate, lexicon, morphology, phrases, split_of
 from regard.data.world.draft import Draft, finish
 from regard.data.world.sentences import it_sentence, plain_sentence
@@ -362,3 +364,22 @@ def test_frames_use_no_verb_with_held_out_pairs(words):
 def test_bad_requests_say_what_is_wrong(options, message):
     with pytest.raises(DataError, match=message):
         generate(**{"split": "train", "count": 1, **options})
+
+
+def test_candidates_of_one_gender_are_for_training_and_asked_for():
+    def share(**settings):
+        frames = list(generate("train", 400, it_share=1.0, **settings))
+        return sum(len({gender for _, gender in pair.pronouns[0].candidates}) == 1 for pair in frames) / len(frames)
+
+    assert share() == 0
+    assert 0.33 < share(same_gender_share=0.4) < 0.47
+    assert share(same_gender_share=1.0) > 0.85, "another noun of the sentence may be a third candidate"
+    with pytest.raises(DataError, match=r"same_gender_share is 2\. It is a share"):
+        next(generate("train", 1, same_gender_share=2))
+
+
+def test_as_training_data_some_candidates_have_one_gender():
+    """The pairs that `world:N` means, told apart by the pronoun: in dev and test the genders differ as ever."""
+    for split, share in (("train", world.SAME_GENDER_SHARE), ("dev", 0.0), ("test", 0.0)):
+        expected = [pair.source for pair in generate(split, 60, same_gender_share=share)]
+        assert load_pairs(["world:60"], split=split)[0].sources == expected

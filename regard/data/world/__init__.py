@@ -27,6 +27,7 @@ from regard.errors import DataError
 Split = Literal["train", "dev", "test"]
 LONGEST = 60
 SHORTEST = 5
+SAME_GENDER_SHARE = 0.4  # of frames, where a translator is trained on the corpus as DATA
 _MOST_REPEATS = 20_000  # draws in a row without a new sentence: the bounds leave no more of them
 
 
@@ -38,6 +39,7 @@ def generate(
     min_words: int = SHORTEST,
     max_words: int = LONGEST,
     it_share: float = 0.3,
+    same_gender_share: float = 0.0,
 ) -> Iterator[WorldPair]:
     """Yield distinct sentence pairs of a split.
 
@@ -48,6 +50,8 @@ def generate(
         min_words: fewest words (by white space) of the source.
         max_words: most words of the source, at most 60.
         it_share: share of sentences with an *it* to resolve.
+        same_gender_share: share of these whose two candidates have one gender, so that a translation does not show
+            which of them was meant; for training only.
 
     Raises:
         DataError: an unknown split, bounds that no sentence can meet, or more pairs than these bounds hold.
@@ -61,13 +65,15 @@ def generate(
         )
     if not 0 <= it_share <= 1:
         raise DataError(f"it_share is {it_share}. It is a share of sentences, from 0 to 1.")
+    if not 0 <= same_gender_share <= 1:
+        raise DataError(f"same_gender_share is {same_gender_share}. It is a share of sentences, from 0 to 1.")
     shortest = min(frame.shortest for frame in lexicon.load().frames)
     if it_share and max_words < shortest:
         raise DataError(
             f"sentences with an it to resolve have at least {shortest} words, max_words is {max_words}. "
             f"Raise max_words or set it_share to 0."
         )
-    return _draw(split, count, seed, max(min_words, SHORTEST), min(max_words, LONGEST), it_share)
+    return _draw(split, count, seed, max(min_words, SHORTEST), min(max_words, LONGEST), it_share, same_gender_share)
 
 
 def split_of(source: str) -> Split:
@@ -80,7 +86,9 @@ def split_of(source: str) -> Split:
 _NOT_WORDS = re.compile(r"\W+")
 
 
-def _draw(split: Split, count: int, seed: int, min_words: int, max_words: int, it_share: float) -> Iterator[WorldPair]:
+def _draw(
+    split: Split, count: int, seed: int, min_words: int, max_words: int, it_share: float, same_gender_share: float
+) -> Iterator[WorldPair]:
     words = lexicon.load()
     rng = random.Random(f"{split} {seed}")
     seen: set[str] = set()
@@ -88,7 +96,13 @@ def _draw(split: Split, count: int, seed: int, min_words: int, max_words: int, i
     wants_it = rng.random() < it_share
     target = _length(rng, min_words, max_words)
     while len(seen) < count:
-        draft = Draft(words, rng, test=split == "test", spare_held_out=wants_it and split != "test")
+        draft = Draft(
+            words,
+            rng,
+            test=split == "test",
+            spare_held_out=wants_it and split != "test",
+            same_gender_share=same_gender_share,
+        )
         made = (it_sentence if wants_it else plain_sentence)(draft, target, min_words, max_words)
         source = " ".join([word for word, _ in made[0].source]) if made else ""
         if (
@@ -119,4 +133,14 @@ def _length(rng: random.Random, min_words: int, max_words: int) -> int:
     return rng.randint(max(min_words, min(26, max_words)), max_words)
 
 
-__all__ = ["LONGEST", "SHORTEST", "Pronoun", "Split", "WorldPair", "detokenize", "generate", "split_of"]
+__all__ = [
+    "LONGEST",
+    "SAME_GENDER_SHARE",
+    "SHORTEST",
+    "Pronoun",
+    "Split",
+    "WorldPair",
+    "detokenize",
+    "generate",
+    "split_of",
+]

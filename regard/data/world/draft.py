@@ -53,12 +53,14 @@ class Draft:
     Attributes:
         test: whether held-out pairs and, in frames, held-out nouns may stand here.
         spare_held_out: leave held-out nouns out of the whole sentence (an it-sentence of train or dev).
+        same_gender_share: share of frames whose two candidates are of one gender.
     """
 
     lexicon: Lexicon
     rng: random.Random
     test: bool = False
     spare_held_out: bool = False
+    same_gender_share: float = 0.0
     num_keys: int = 0
     nouns: dict[int, Noun] = field(default_factory=dict)  # key -> singular noun that *it* could stand for
     used: list[Noun] = field(default_factory=list)

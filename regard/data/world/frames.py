@@ -2,6 +2,10 @@
 
 Which of the two nouns *it* is, and which of the two genders that noun has, are both drawn evenly and apart from
 each other: no rule that looks at position or gender alone can do better than chance (tests hold them under 60 %).
+
+In training some frames may have two candidates of one gender, as real text has. Where the genders always differ, the
+first noun's alone is enough to know the other's, and a model learns to combine two facts instead of finding the
+antecedent.
 """
 
 from __future__ import annotations
@@ -25,7 +29,10 @@ def it_clause(draft: Draft, frame: Frame, max_words: int) -> Part:
     """One frame filled in: main clause, cue and pronoun; the draft remembers the pronoun and the candidates."""
     rng = draft.rng
     gender = rng.choice("mf")
-    genders = (gender, "f" if gender == "m" else "m")
+    other = "f" if gender == "m" else "m"
+    if draft.same_gender_share and draft.chance(draft.same_gender_share):
+        other = gender
+    genders = (gender, other)
     nouns = [rng.choice(frame.pools[slot][draft.test][genders[slot]]) for slot in (0, 1)]
     antecedent = rng.randrange(2)
     choices = frame.choices[antecedent]

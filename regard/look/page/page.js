@@ -36,6 +36,12 @@
       less: "times less probable", more: "times more probable", million: "more than a million", asProbable: "as probable as before",
       effectsTogether: "To stay small this page has effects on the whole translation only, not on each of its words.",
       noteEffects: "Each word is taken out of the source in turn, and the same translation is scored again (“leave one out”). 0.7 nats make it half as probable, 2.3 a tenth; a hollow bar is a gain. Nothing is said of words together: two that stand for each other may both seem to matter little.",
+      // What an encoder's page says in other words: there is one text and no translation.
+      alone: {
+        source: "Text", translation: "Text", position: "Word of the text", noteEncoder: "A row is how much its word takes from each word.",
+        noteSpecial: "Special tokens are grey; they are counted, never left out.",
+        footer: "Weights before dropout, from one pass over the text; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
+      },
     },
     pt: {
       heading: "A que o modelo presta atenção", skip: "Ir para as figuras", language: "Idioma", theme: "Claro ou escuro",
@@ -68,6 +74,11 @@
       less: "vezes menos provável", more: "vezes mais provável", million: "mais de um milhão de", asProbable: "tão provável quanto antes",
       effectsTogether: "Para ficar pequena, esta página traz só os efeitos sobre a tradução inteira, não sobre cada uma das suas palavras.",
       noteEffects: "Cada palavra é retirada do original, uma de cada vez, e a mesma tradução é pontuada de novo (“leave one out”). 0,7 nat a torna duas vezes menos provável, 2,3 nats dez vezes; uma barra vazada é um ganho. Nada se diz de palavras em conjunto: duas que se substituem podem ambas parecer pouco importantes.",
+      alone: {
+        source: "Texto", translation: "Texto", position: "Palavra do texto", noteEncoder: "Uma linha é quanto a sua palavra tira de cada palavra.",
+        noteSpecial: "Os símbolos especiais estão em cinza; contam e nunca são omitidos.",
+        footer: "Pesos antes do dropout, de uma passagem pelo texto; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
+      },
     },
   };
 
@@ -78,6 +89,11 @@
   let timer = 0;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
+  const isAlone = !data.sentences[0].lines.target.words.length;
+  if (isAlone) {
+    for (const words of Object.values(TEXT)) Object.assign(words, words.alone);
+    for (const id of ["target-name", "target"]) byId(id).hidden = true;
+  }
   const say = (key) => TEXT[language][key];
   const formats = new Map(); // making one takes longer than using it
   function number(value, digits = 2) {
