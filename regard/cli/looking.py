@@ -1,6 +1,7 @@
 """Commands that look into a translator: look, align, heads."""
 
 import json
+import math
 import os
 import sys
 from dataclasses import asdict
@@ -141,7 +142,7 @@ def _look_json(found: "Look", matrix: "Matrix", measured: "Effects | None" = Non
             "attention": measured.attention.tolist(),
             "effect": measured.effect.tolist(),
             "losses": measured.losses.tolist(),
-            "rank_correlation": measured.rank_correlation,
+            "rank_correlation": None if math.isnan(measured.rank_correlation) else measured.rank_correlation,
         }
     return rows
 

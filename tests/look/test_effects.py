@@ -100,6 +100,8 @@ def test_on_the_command_line(run: Command, folder: Path, tmp_path: Path) -> None
     assert [line.split()[0] for line in found.lines if line.split()[:1] and line.split()[0] in SOURCES[0].split()]
     plain = json.loads(run("look", folder, SOURCES[0], "--effects", "--json").out)
     assert plain["effects"]["words"] == SOURCES[0].split()
+    one = run("look", folder, "cat", "--effects", "--json").out
+    assert json.loads(one, parse_constant=pytest.fail)["effects"]["rank_correlation"] is None, "NaN is no JSON"
     made = run("look", folder, *SOURCES[:2], "--effects", "--layer", 1, "--out", tmp_path / "x.html")
     assert (made.status, made.out, made.err) == (0, "", f"page: {tmp_path / 'x.html'}\n")
     model = regard.load(folder)
