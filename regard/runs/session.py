@@ -146,7 +146,8 @@ class Session:
         return (
             self.step >= plan.max_steps
             or 0 < plan.max_epochs <= self.position.epoch
-            or 0 < plan.max_minutes * 60 <= self.elapsed
+            # At least one step is taken, however long getting ready took: without any there is no model to keep.
+            or (self.step > 0 and 0 < plan.max_minutes * 60 <= self.elapsed)
             or 0 < plan.patience <= self.validations_without_gain
         )
 

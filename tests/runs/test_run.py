@@ -120,7 +120,7 @@ def test_a_finished_run_says_so_and_stays_as_it_is(tmp_path: Path, data: Path) -
 
 
 @pytest.mark.parametrize(
-    "limit", [{"max_epochs": 1}, {"patience": 1, "validate_every": 3}, {"max_minutes": 0.0001}], ids=str
+    "limit", [{"max_epochs": 1}, {"patience": 1, "validate_every": 3}, {"max_minutes": 1e-9}], ids=str
 )
 def test_a_run_that_a_limit_ended_takes_no_further_step(tmp_path: Path, data: Path, limit: dict[str, Any]) -> None:
     """It may have died between its last checkpoint and its model folder."""
