@@ -49,6 +49,8 @@ def load(folder: str | Path) -> "Model":
 class Model:
     """A trained model, of whatever kind. What its kind cannot do it refuses with a ModelError."""
 
+    kind = "a model"  # for people
+
     def __init__(self, engine: Any, name: str = ""):
         self.engine = engine
         self.name = name  # for people: the folder's
@@ -86,8 +88,6 @@ class Model:
     def refusal(self, verb: str) -> ModelError:
         """The error for what this kind of model cannot do."""
         return ModelError(f"{self.name or 'this model'}: is {self.kind}; it cannot {verb}.")
-
-    kind = "a model"  # for people
 
 
 class Translator(Model):

@@ -33,6 +33,10 @@ class Engine(Protocol):
         """The head's logits for each input."""
         ...
 
+    def logits_at(self, inputs: Sequence[TextIds], places: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """The head's logits at some tokens of each input, (places, V)."""
+        ...
+
 
 @dataclass(frozen=True)
 class Classified:
@@ -121,11 +125,12 @@ def fill(engine: Engine, texts: Sequence[str], count: int) -> list[list[list[Gue
     for text in texts:
         if MASK not in text:
             raise InputError(f"{text[:60]!r} has no {MASK}: there is no word to guess.")
+    places = [[place for place, number in enumerate(read.ids) if number == mask_id] for read in inputs]
     results = []
-    for read, logits in zip(inputs, engine.logits(_that_fit(engine, texts, inputs)), strict=True):
+    for logits in engine.logits_at(_that_fit(engine, texts, inputs), places):
         guesses = []
-        for place in (place for place, number in enumerate(read.ids) if number == mask_id):
-            shares = _softmax(logits[place])
+        for row in logits:
+            shares = _softmax(row)
             best = np.argsort(-shares, kind="stable")[:count].tolist()
             names = engine.tokens.pieces(best)
             guesses.append([Guess(name, float(shares[token])) for name, token in zip(names, best, strict=True)])

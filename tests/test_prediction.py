@@ -35,6 +35,9 @@ class Planted:
         assert len(inputs) == len(self._logits)
         return self._logits
 
+    def logits_at(self, inputs: list[TextIds], places: list[list[int]]) -> list[np.ndarray]:
+        return [logits[rows] for logits, rows in zip(self.logits(inputs), places, strict=True)]
+
 
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> TextTokens:

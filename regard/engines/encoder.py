@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regard.data.text_tokens import TextIds, TextTokens
 from regard.engines.batches import Weights, by_length, pad_to_step
-from regard.errors import ModelError
+from regard.errors import ConfigError, ModelError
 from regard.models.folder import load_encoder
 from regard.models.heads import TaskModel
 from regard.nn.padded import Padded
@@ -63,6 +63,18 @@ class EncoderEngine:
             ConfigError: there is no head.
         """
         return self._run(inputs, self.model, cut=0 if self.model.config.task == "classify" else 1)
+
+    @torch.inference_mode()
+    def logits_at(self, inputs: Sequence[TextIds], places: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """The head's logits at some tokens of each input, (places, V): those of all tokens would fill the memory.
+
+        Raises:
+            ConfigError: there is no head.
+        """
+        if self.model.head is None:
+            raise ConfigError("this encoder has no head: it has not been trained for a task.")
+        chosen = [states[list(rows)] for states, rows in zip(self.states(inputs), places, strict=True)]
+        return [self.model.head(torch.from_numpy(rows)).float().numpy() for rows in chosen]
 
     def attention(self, sources: Sequence[Sequence[int]], targets: None = None) -> list[Weights]:
         """Attention weights of single texts by the plain path, before dropout: "encoder" (layers, H, tokens, tokens).

@@ -68,6 +68,8 @@ class DistilBert(Encoder):
     `transformers` puts on it (the paper has none).
     """
 
+    pool_activation: Callable[[Tensor], Tensor] = staticmethod(F.relu)
+
     def __init__(self, config: DistilBertConfig):
         super().__init__()
         self.config = config
@@ -91,8 +93,6 @@ class DistilBert(Encoder):
         )
         self.pooler = Linear(size, size) if config.pooled else None
         self.apply(initialize)
-
-    pool_activation: Callable[[Tensor], Tensor] = staticmethod(F.relu)
 
     def embed(self, tokens: Padded, types: Tensor | None) -> Tensor:
         """Token and position vectors added up, (B, L, hidden)."""

@@ -37,6 +37,17 @@ def test_a_text_has_the_same_numbers_in_any_company(tokens: TextTokens, task: st
         assert states[number].shape == (len(each), 16)
 
 
+def test_logits_at_some_tokens_are_those_of_all(tokens: TextTokens) -> None:
+    engine = EncoderEngine(make_encoder(tokens, "mask"), tokens)
+    inputs = [tokens.encode(text) for text in texts(5)]
+    places = [[0], [1, 2], [], [2], [1, 0]]
+    for some, every, rows in zip(engine.logits_at(inputs, places), engine.logits(inputs), places, strict=True):
+        assert some.shape == (len(rows), tokens.vocab_size)
+        np.testing.assert_allclose(some, every[rows], atol=1e-5)
+    with pytest.raises(ConfigError, match="this encoder has no head"):
+        EncoderEngine(make_encoder(tokens), tokens).logits_at(inputs, places)
+
+
 def test_weights_are_distributions_and_change_nothing(tokens: TextTokens) -> None:
     engine = EncoderEngine(make_encoder(tokens), tokens)
     sources = [tokens.encode_source(text) for text in texts(9)]
