@@ -62,7 +62,12 @@ class Model:
     def translate(
         self, text: str | Sequence[str], options: SearchOptions = DEFAULT_SEARCH
     ) -> Translation | list[Translation]:
-        """Translate one line, or several."""
+        """Translate one line, or several: `model.translate("Good morning.").text`."""
+        lines = [text] if isinstance(text, str) else list(text)
+        found = self._translate(lines, options)
+        return found[0] if isinstance(text, str) else found
+
+    def _translate(self, lines: list[str], options: SearchOptions) -> list[Translation]:
         raise self.refusal("translate")
 
     def predict(self, texts: Sequence[str | tuple[str, str]]) -> Sequence[Prediction]:
@@ -96,17 +101,8 @@ class Translator(Model):
     engine: "TorchEngine"
     kind = "a translator"
 
-    @overload
-    def translate(self, text: str, options: SearchOptions = ...) -> Translation: ...
-    @overload
-    def translate(self, text: Sequence[str], options: SearchOptions = ...) -> list[Translation]: ...
-    def translate(
-        self, text: str | Sequence[str], options: SearchOptions = DEFAULT_SEARCH
-    ) -> Translation | list[Translation]:
-        """Translate one line, or several: `model.translate("Good morning.").text`."""
-        if isinstance(text, str):
-            return translate(self.engine, [text], options)[0]
-        return translate(self.engine, list(text), options)
+    def _translate(self, lines: list[str], options: SearchOptions) -> list[Translation]:
+        return translate(self.engine, lines, options)
 
     def look(self, source: str, target: str | None = None) -> Look:
         """What the model attends to while it reads a sentence and writes its translation, yours or its own.

@@ -72,9 +72,8 @@ def classify(engine: Engine, labels: Sequence[str], texts: Sequence[str | tuple[
     Raises:
         ModelError: a text is longer than the model takes.
     """
-    inputs = [engine.tokens.encode(text) if isinstance(text, str) else engine.tokens.encode(*text) for text in texts]
     found = []
-    for logits in engine.logits(_that_fit(engine, texts, inputs)):
+    for logits in engine.logits(_read(engine, texts)):
         shares = _softmax(logits)
         best = int(shares.argmax())
         shown = {label: float(share) for label, share in zip(labels, shares, strict=True)}
@@ -88,8 +87,7 @@ def regress(engine: Engine, texts: Sequence[str | tuple[str, str]]) -> list[floa
     Raises:
         ModelError: a text is longer than the model takes.
     """
-    inputs = [engine.tokens.encode(text) if isinstance(text, str) else engine.tokens.encode(*text) for text in texts]
-    return [float(logits[0]) for logits in engine.logits(_that_fit(engine, texts, inputs))]
+    return [float(logits[0]) for logits in engine.logits(_read(engine, texts))]
 
 
 def tag(engine: Engine, labels: Sequence[str], texts: Sequence[str]) -> list[list[TaggedWord]]:
@@ -98,9 +96,9 @@ def tag(engine: Engine, labels: Sequence[str], texts: Sequence[str]) -> list[lis
     Raises:
         ModelError: a text is longer than the model takes.
     """
-    inputs = [engine.tokens.encode(text) for text in texts]
+    inputs = _read(engine, texts)
     results = []
-    for text, read, logits in zip(texts, inputs, engine.logits(_that_fit(engine, texts, inputs)), strict=True):
+    for text, read, logits in zip(texts, inputs, engine.logits(inputs), strict=True):
         real = [place for place, special in enumerate(read.special) if not special]
         spans = [read.spans[place] for place in real]
         words = []
@@ -136,6 +134,10 @@ def fill(engine: Engine, texts: Sequence[str], count: int) -> list[list[list[Gue
             guesses.append([Guess(name, float(shares[token])) for name, token in zip(names, best, strict=True)])
         results.append(guesses)
     return results
+
+
+def _read(engine: Engine, texts: Sequence[str | tuple[str, str]]) -> Sequence[TextIds]:
+    return _that_fit(engine, texts, engine.tokens.encode_all(texts))
 
 
 def _that_fit(engine: Engine, texts: Sequence[str | tuple[str, str]], inputs: Sequence[TextIds]) -> Sequence[TextIds]:

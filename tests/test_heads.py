@@ -1,5 +1,6 @@
 """What heads do: planted heads are found, measures are their formulas, and chance stands beside what was chosen."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -262,21 +263,26 @@ def test_a_pair_the_model_cannot_take_is_refused(planted: Any) -> None:
 def test_an_encoders_heads_are_measured_on_texts(run: Command, tmp_path: Path) -> None:
     encoder = make_encoder_folder(tmp_path / "bert")
     header = "ID\tText\tPronoun\tPronoun-offset\tA\tA-offset\tA-coref\tB\tB-offset\tB-coref\tURL"
-    text = "The cat sees the dog to sing."
-    rows = [f"{n}\t{text}\tto\t21\tcat\t4\t{n % 2 == 0}\tdog\t17\t{n % 2 == 1}\tx" for n in range(6)]
+    pairs = list(itertools.permutations(("cat", "dog", "bird", "sing"), 2))
+    texts = [f"The {first} sees the {second} to." for first, second in pairs]
+    rows = [
+        f"1\t{text}\tto\t{text.index(' to') + 1}\t{first}\t4\tTRUE\t{second}\t{text.index(second, 8)}\tFALSE\tx"
+        for text, (first, second) in zip(texts, pairs, strict=True)
+    ]
     (tmp_path / "gap.tsv").write_text("\n".join([header, *rows]) + "\n")
     found = run("heads", encoder, tmp_path / "gap.tsv", "--find", "candidate", "--dev", tmp_path / "gap.tsv", "--json")
     assert found.status == 0, found.err
     report = json.loads(found.out)
-    assert len(report["heads"]) == 4
+    looks = [regard.load(encoder).look(text) for text in texts]
+    expected = {}
+    for layer, head in itertools.product((1, 2), (1, 2)):  # the weights by hand
+        seen = [look.attention("encoder", layer - 1, head - 1)[6] for look in looks]  # from "to", after [CLS]
+        expected[layer, head] = sum(weights[2] > weights[5] for weights in seen) / len(seen)
+    assert [look.source.words[place] for look in looks[:1] for place in (2, 5, 6)] == ["cat", "dog", "to"]
+    assert len(set(expected.values())) > 1, "heads that differ, or nothing is told apart"
     assert {row["kind"] for row in report["heads"]} == {"encoder"}
-    # The weights by hand, of the head that was chosen.
-    chosen, model = report["found"]["chosen"], regard.load(encoder)
-    rows_of = model.look(text).attention("encoder", chosen["layer"], chosen["head"])
-    words = list(model.look(text).source.words)
-    cat, dog = (rows_of[words.index("to"), words.index(word)] for word in ("cat", "dog"))
-    assert report["found"]["test"] == 0.5, "it cannot stand for both"
-    assert cat != dog
+    assert {(row["layer"], row["head"]): row["measures"]["candidate"] for row in report["heads"]} == expected
+    assert report["found"]["test"] == max(expected.values())
     assert len(report["found"]["untrained"]) == 3
     assert run("heads", encoder, "world:3", "--find", "alignment", "--dev", "world:3").status == 2
 

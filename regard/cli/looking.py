@@ -1,4 +1,4 @@
-"""Commands that look into a translator: look, align, heads."""
+"""Commands that look into a model: look, align, heads."""
 
 import json
 import math

@@ -318,7 +318,7 @@ def _world_pairs(argument: str) -> int:
 def _world_rows(count: int, split: Split, seed: int) -> Iterator[Row]:
     from regard.data import world  # its lexicon is read only when it is used
 
-    # In training a translator must not get used to candidates whose genders always differ; see `world.frames`.
+    # In training the candidates' genders need not differ; see `world.frames`.
     same = world.SAME_GENDER_SHARE if split == "train" else 0.0
     for line, pair in enumerate(world.generate(split, count, seed=seed, same_gender_share=same), 1):
         yield Row(line, pair.source, pair.target)

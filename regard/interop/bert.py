@@ -126,7 +126,7 @@ _FAMILIES = {
 _HARMLESS = frozenset(
     {
         *("architectures", "model_type", "pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id"),
-        *("sinusoidal_pos_embds", "qa_dropout", "seq_classif_dropout", "directionality", "num_hidden_groups"),
+        *("sinusoidal_pos_embds", "qa_dropout", "seq_classif_dropout", "directionality"),
         *("pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers", "pooler_size_per_head"),
         *("pooler_type", "decoder_start_token_id"),
     }

@@ -3,9 +3,8 @@
 Which of the two nouns *it* is, and which of the two genders that noun has, are both drawn evenly and apart from
 each other: no rule that looks at position or gender alone can do better than chance (tests hold them under 60 %).
 
-In training some frames may have two candidates of one gender, as real text has. Where the genders always differ, the
-first noun's alone is enough to know the other's, and a model learns to combine two facts instead of finding the
-antecedent.
+In training some frames may have two candidates of one gender, as real text has: where the genders always differ, the
+first noun's alone is enough to know the other's.
 """
 
 from __future__ import annotations
