@@ -74,8 +74,8 @@ def compare(folder: Path) -> tuple[dict[str, tuple[float, float | None]], list[t
     import transformers
 
     import regard
+    from regard.evaluation.correlation import spearman
     from regard.interop import marian
-    from regard.look.effects import spearman
 
     write_marian(folder / "marian")
     marian.import_folder(folder / "marian", folder / "model")

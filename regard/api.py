@@ -34,16 +34,26 @@ def load(folder: str | Path) -> "Model":
     try:
         from regard.engines.encoder import EncoderEngine
         from regard.engines.torch import TorchEngine
-        from regard.models import ENCODERS
-        from regard.models.folder import arch_of
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", "train", "Running this model") from error
     path = Path(folder)
-    if arch_of(path) in ENCODERS:
+    if is_encoder(path):
         return Encoder(EncoderEngine.from_folder(path), path.name)
     return Translator(TorchEngine.from_folder(path), path.name)
+
+
+def is_encoder(folder: str | Path) -> bool:
+    """Whether a model folder or run folder holds an encoder, which reads and writes no text.
+
+    Raises:
+        ModelError: it is no model folder.
+    """
+    from regard.models import ENCODERS
+    from regard.models.folder import arch_of
+
+    return arch_of(Path(folder)) in ENCODERS
 
 
 class Model:

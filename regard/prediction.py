@@ -72,13 +72,15 @@ def classify(engine: Engine, labels: Sequence[str], texts: Sequence[str | tuple[
     Raises:
         ModelError: a text is longer than the model takes.
     """
-    found = []
-    for logits in engine.logits(_read(engine, texts)):
-        shares = _softmax(logits)
-        best = int(shares.argmax())
-        shown = {label: float(share) for label, share in zip(labels, shares, strict=True)}
-        found.append(Classified(labels[best], float(shares[best]), shown))
-    return found
+    return [class_of(logits, labels) for logits in engine.logits(_read(engine, texts))]
+
+
+def class_of(logits: np.ndarray, labels: Sequence[str]) -> Classified:
+    """The class that a text's logits, (labels,), speak for."""
+    shares = _softmax(logits)
+    best = int(shares.argmax())
+    shown = {label: float(share) for label, share in zip(labels, shares, strict=True)}
+    return Classified(labels[best], float(shares[best]), shown)
 
 
 def regress(engine: Engine, texts: Sequence[str | tuple[str, str]]) -> list[float]:
@@ -97,18 +99,21 @@ def tag(engine: Engine, labels: Sequence[str], texts: Sequence[str]) -> list[lis
         ModelError: a text is longer than the model takes.
     """
     inputs = _read(engine, texts)
-    results = []
-    for text, read, logits in zip(texts, inputs, engine.logits(inputs), strict=True):
-        real = [place for place, special in enumerate(read.special) if not special]
-        spans = [read.spans[place] for place in real]
-        words = []
-        for group in word_groups(text, spans):
-            first, end = spans[group[0]][0], spans[group[-1]][1]
-            shares = _softmax(logits[real[group[0]]])
-            best = int(shares.argmax())
-            words.append(TaggedWord(text[first:end], first, end, labels[best], float(shares[best])))
-        results.append(words)
-    return results
+    found = zip(texts, inputs, engine.logits(inputs), strict=True)
+    return [words_of(text, read, logits, labels) for text, read, logits in found]
+
+
+def words_of(text: str, read: TextIds, logits: np.ndarray, labels: Sequence[str]) -> list[TaggedWord]:
+    """The words of a text and the labels that their logits, (tokens, labels), speak for."""
+    real = [place for place, special in enumerate(read.special) if not special]
+    spans = [read.spans[place] for place in real]
+    words = []
+    for group in word_groups(text, spans):
+        first, end = spans[group[0]][0], spans[group[-1]][1]
+        shares = _softmax(logits[real[group[0]]])
+        best = int(shares.argmax())
+        words.append(TaggedWord(text[first:end], first, end, labels[best], float(shares[best])))
+    return words
 
 
 def fill(engine: Engine, texts: Sequence[str], count: int) -> list[list[list[Guess]]]:

@@ -17,6 +17,18 @@ from regard.training.plan import TrainingPlan
 
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_INTERVAL_SECONDS = 15.0
+_SAMPLE_CHARACTERS = 200  # of a text shown at a validation
+_DEV_NAMES = {  # as rows of a validation call them, and as people do
+    "dev_chrf": "chrF",
+    "dev_bleu": "BLEU",
+    "dev_entity_f1": "entity F1",
+    "dev_accuracy": "accuracy",
+    "dev_f1": "F1",
+    "dev_matthews": "Matthews",
+    "dev_spearman": "Spearman",
+    "dev_pearson": "Pearson",
+    "dev_loss": "loss",
+}
 
 
 class ConsoleReporter(Reporter):
@@ -27,6 +39,7 @@ class ConsoleReporter(Reporter):
         self.live: Live | None = None
         self.last_plain = 0.0
         self.dev = ""
+        self.began = (1.0, 0.0)  # share of the plan done and seconds spent, when this process began
 
     def __enter__(self) -> "ConsoleReporter":
         if self.console.is_terminal:
@@ -56,16 +69,18 @@ class ConsoleReporter(Reporter):
             f"{settings.arch}: {shown}, dropout {settings.model['dropout']}; vocabulary {settings.tokens.vocab_size:,}"
         )
 
-    def progress(self, progress: Progress, tokens_per_second: float, plan: TrainingPlan, elapsed: float) -> None:
+    def progress(self, progress: Progress, rate: float, unit: str, plan: TrainingPlan, elapsed: float) -> None:
         now = time.monotonic()
         if self.live is None and now - self.last_plain < _PLAIN_INTERVAL_SECONDS:
             return
         self.last_plain = now
+        share = _done(progress, plan, elapsed)
+        self.began = min(self.began, (share, elapsed))  # a run that follows begins anew
+        left = _time_left(share - self.began[0], 1 - share, elapsed - self.began[1])
         line = (
-            f"  step {progress.step:,}  {_bar(_done(progress, plan, elapsed))}  "
-            f"loss {progress.negative_log_likelihood:.3f}  {tokens_per_second:,.0f} tokens/s"
+            f"  step {progress.step:,}  {_bar(share)}  "
+            f"loss {progress.negative_log_likelihood:.3f}  {rate:,.0f} {unit}/s"
         )
-        left = _time_left(progress, plan, elapsed)
         line += f"  {self.dev}" if self.dev else ""
         line += f"  about {left} left" if left else ""
         if self.live is not None:
@@ -74,14 +89,11 @@ class ConsoleReporter(Reporter):
             print(line, file=sys.stderr, flush=True)
 
     def validation(self, row: Mapping[str, Any], samples: Sequence[tuple[str, str, str]], is_best: bool) -> None:
-        best = "  (best)" if is_best else ""
-        self.dev = f"dev chrF {row['dev_chrf']:.1f}"
-        self.note(
-            f"step {row['step']:,}  dev chrF {row['dev_chrf']:.1f}  BLEU {row['dev_bleu']:.1f}  "
-            f"loss {row['dev_loss']:.3f}{best}"
-        )
-        for source, _, translation in samples:
-            self.note(f"    {source}  →  {translation}")
+        scores = [_score(key, row[key]) for key in _DEV_NAMES if key in row]
+        self.dev = f"dev {scores[0]}"
+        self.note(f"step {row['step']:,}  dev {'  '.join(scores)}{'  (best)' if is_best else ''}")
+        for source, _, output in samples:
+            self.note(f"    {_shortened(source)}  →  {_shortened(output)}")
 
 
 class Bars:
@@ -114,6 +126,14 @@ class Bars:
             print(f"  {now - self.began:.0f} s   {line}", file=sys.stderr, flush=True)
 
 
+def _score(key: str, value: float) -> str:
+    return f"{_DEV_NAMES[key]} {value:.3f}" if key == "dev_loss" else f"{_DEV_NAMES[key]} {value:.1f}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SAMPLE_CHARACTERS else text[: _SAMPLE_CHARACTERS - 1] + "…"
+
+
 def _done(progress: Progress, plan: TrainingPlan, elapsed: float) -> float:
     """The share of the plan that is done, by whichever limit is nearer."""
     shares = [progress.step / plan.max_steps]
@@ -130,9 +150,9 @@ def _bar(share: float, width: int = 10) -> str:
     return ("█" * full + (_BARS[rest - 1] if rest else "")).ljust(width, "·")
 
 
-def _time_left(progress: Progress, plan: TrainingPlan, elapsed: float) -> str:
-    share = _done(progress, plan, elapsed)
-    if share <= 0 or elapsed < 5:
+def _time_left(done: float, left: float, seconds: float) -> str:
+    """How long the rest takes at the pace of what this process has done; both are shares of the plan."""
+    if done <= 0 or seconds < 5:
         return ""
-    seconds = elapsed / share * (1 - share)
+    seconds = seconds / done * left
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

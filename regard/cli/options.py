@@ -22,6 +22,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print results as JSON,
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="a.b=c", help="One setting, such as training.seed=2.")
 ]
+LabelOption = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the label: a name, or a number from 1.")]
+TextOption = Annotated[
+    list[str] | None, typer.Option(metavar="COLUMN", help="Column of the text; repeat it to join several.")
+]
+OtherOption = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the second text of a pair.")]
 
 
 def read_tables(config: Path | None, settings: list[str] | None) -> tuple[dict[str, dict[str, Any]], str]:

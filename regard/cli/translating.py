@@ -8,7 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from regard.cli.options import DataArgument, FromOption, JsonOption, ReverseOption, ToOption, length_edges, say
+from regard.cli.options import (
+    DataArgument,
+    FromOption,
+    JsonOption,
+    LabelOption,
+    OtherOption,
+    ReverseOption,
+    TextOption,
+    ToOption,
+    length_edges,
+    say,
+)
 from regard.errors import ConfigError
 from regard.streams import file_chunks, pair_up, stdin_chunks, writer
 
@@ -99,29 +110,44 @@ def evaluate(
     source_language: FromOption = "",
     target_language: ToOption = "",
     reverse: ReverseOption = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the translations here.")] = None,
+    label: LabelOption = "",
+    text: TextOption = None,
+    other: OtherOption = "",
+    pair: Annotated[bool, typer.Option("--pair", help="Each row of an encoder's DATA has two texts.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the translations (or labels) here.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a model: BLEU, chrF, TER with signatures and 95 % intervals, by source length; paired test.
 
+    An encoder with a task is scored on labelled texts: accuracy, F1, Matthews; F1 of entities; correlations.
+
     Example: regard evaluate runs/mine test.en test.pt --against runs/other
     """
+    import regard.api
+    from regard.data.labelled import Columns
     from regard.decoding.options import SearchOptions
+    from regard.label_scoring import evaluate_encoder
     from regard.scoring import evaluate_models
 
     edges, options = length_edges(lengths), SearchOptions(beam_size=beam, length_penalty=length_penalty)
     with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
-        report = evaluate_models(
-            model,
-            data,
-            against=against,
-            paper_language=paper,
-            edges=edges,
-            options=options,
-            source_language=source_language,
-            target_language=target_language,
-            reverse=reverse,
-        )
+        if regard.api.is_encoder(model):
+            if against or paper or reverse:
+                raise ConfigError(f"{model}: is an encoder; --against, --paper and --reverse are for translators.")
+            columns = Columns(label=label, text=tuple(text or ()), other=other)
+            report = evaluate_encoder(model, data, columns, pair=pair or bool(other))
+        else:
+            report = evaluate_models(
+                model,
+                data,
+                against=against,
+                paper_language=paper,
+                edges=edges,
+                options=options,
+                source_language=source_language,
+                target_language=target_language,
+                reverse=reverse,
+            )
         if write is not None:
             for line in report.outputs:
                 write(line)

@@ -99,7 +99,7 @@ def parse_data(arguments: Sequence[str]) -> list[DataSource]:
     waiting: Path | None = None  # a plain file whose partner comes next
     for argument in arguments:
         world = argument == "world" or argument.startswith("world:")
-        path, weight = (None, None) if world and not Path(argument).is_file() else _path_and_weight(argument)
+        path, weight = (None, None) if world and not Path(argument).is_file() else path_and_weight(argument)
         plain = path is not None and formats.kind(path) == "plain"
         if waiting is not None and not plain:
             raise _alone(waiting)
@@ -198,31 +198,46 @@ def hold_out(pairs: PairSet, count: int, seed: int) -> HeldOut:
     Raises:
         DataError: too few pairs, or too few different ones.
     """
-    wanted = min(count, len(pairs) // 10)
+    keys = [group_numbers(pairs.sources), group_numbers(pairs.targets)]
+    train, chosen = hold_out_rows(keys, count, seed)
+    shared_targets = 2 * len(chosen) < min(count, len(pairs) // 10)
+    if shared_targets:
+        train, chosen = hold_out_rows(keys[:1], count, seed)
+    dropped = len(pairs) - len(train) - len(chosen)
+    return HeldOut(pairs.select(train), pairs.select(chosen), dropped, shared_targets)
+
+
+def hold_out_rows(keys: Sequence[numpy.ndarray], count: int, seed: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Choose up to `count` rows (a tenth of all at most) for dev; rows with equal keys never stand on both sides.
+
+    Args:
+        keys: int64, (rows,) each: equal numbers for texts that are the same.
+
+    Returns:
+        The rows of train and of dev, in order; rows in neither clash with dev.
+
+    Raises:
+        DataError: too few rows, or too few different ones.
+    """
+    total = len(keys[0])
+    wanted = min(count, total // 10)
     if wanted < 1:
         raise DataError(
-            f"{len(pairs):,} pairs are too few to hold out {count:,}: a dev set takes one in ten at most. "
+            f"{total:,} rows are too few to hold out {count:,}: a dev set takes one in ten at most. "
             f"Give a dev set of its own with --dev."
         )
-    source_keys, target_keys = _group_numbers(pairs.sources), _group_numbers(pairs.targets)
-    order = numpy.random.default_rng(seed).permutation(len(pairs))
-    chosen = _choose(order, [source_keys, target_keys], wanted)
-    shared_targets = 2 * len(chosen) < wanted
-    keys = [source_keys] if shared_targets else [source_keys, target_keys]
-    if shared_targets:
-        chosen = _choose(order, keys, wanted)
-    if not len(chosen):
+    order = numpy.random.default_rng(seed).permutation(total)
+    chosen = _choose(order, keys, wanted)
+    if not len(chosen) and len(keys) == 1:
         raise DataError(
-            f"{len(pairs):,} pairs repeat so few different sources that none can be held out as a dev set. "
+            f"{total:,} rows repeat so few different texts that none can be held out as a dev set. "
             f"Give a dev set of its own with --dev."
         )
     chosen.sort()  # in the order of the files
-    clashes = numpy.zeros(len(pairs), dtype=bool)
+    clashes = numpy.zeros(total, dtype=bool)
     for key in keys:
         clashes |= numpy.isin(key, key[chosen])
-    train = numpy.flatnonzero(~clashes)
-    dropped = len(pairs) - len(train) - len(chosen)
-    return HeldOut(pairs.select(train), pairs.select(chosen), dropped, shared_targets)
+    return numpy.flatnonzero(~clashes), chosen
 
 
 def fingerprint(pairs: PairSet) -> str:
@@ -262,7 +277,7 @@ class _Punctuation(dict[int, str]):
 _PUNCTUATION = _Punctuation()  # at most as large as Unicode
 
 
-def _group_numbers(texts: Sequence[str]) -> numpy.ndarray:
+def group_numbers(texts: Sequence[str]) -> numpy.ndarray:
     """int64, (texts,): equal numbers for texts equal after `normalise`."""
     # 64-bit hashes instead of a dictionary of texts: 8 bytes a pair. Only equality is used, so their salt is harmless.
     hashes = numpy.fromiter((hash(normalise(text)) for text in texts), dtype=numpy.int64, count=len(texts))
@@ -289,7 +304,7 @@ def _choose(order: numpy.ndarray, keys: Sequence[numpy.ndarray], wanted: int) ->
     return numpy.array(chosen, dtype=numpy.int64)
 
 
-def _path_and_weight(argument: str) -> tuple[Path, float | None]:
+def path_and_weight(argument: str) -> tuple[Path, float | None]:
     """The file an argument names, and its weight if it has one."""
     head, colon, tail = argument.rpartition(":")
     try:

@@ -4,14 +4,20 @@ Truncation and padding, which such files may ask for, are turned off: a text tha
 or refuse, never cut in silence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tokenizers
+from tokenizers.decoders import WordPiece as WordPieceDecoder
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+from tokenizers.trainers import WordPieceTrainer
 
-from regard.errors import ModelError
+from regard.errors import DataError, ModelError
 
 TOKENIZER_FILE = "tokenizer.json"
 ROLES = ("pad", "unk", "start", "end", "mask")  # of special tokens; BERT writes [PAD] [UNK] [CLS] [SEP] [MASK]
@@ -55,6 +61,32 @@ class TextTokens:
         for role, token in special.items():
             if tokenizer.token_to_id(token) is None:
                 raise ModelError(f"the {role} token {token!r} is not in the tokenizer's vocabulary.")
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int, *, lowercase: bool = True) -> "TextTokens":
+        """Learn a WordPiece vocabulary as BERT has it (Devlin et al. 2019) of texts.
+
+        Args:
+            vocab_size: at most; few texts give fewer pieces.
+            lowercase: make no difference between upper and lower case, nor between a letter and its accented forms.
+
+        Raises:
+            DataError: the texts have nothing to learn from.
+        """
+        special = dict(zip(ROLES, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), strict=True))
+        tokenizer = wordpiece(WordPiece(unk_token=special["unk"]), lowercase=lowercase)
+        trainer = WordPieceTrainer(
+            vocab_size=vocab_size,
+            min_frequency=2,
+            limit_alphabet=1_000,  # rare letters of other scripts would fill the vocabulary
+            special_tokens=list(special.values()),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(texts, trainer)
+        if tokenizer.get_vocab_size() <= len(special):
+            raise DataError("the texts have no words to make a vocabulary of.")
+        frame_with(tokenizer, special["start"], special["end"])
+        return cls(tokenizer, special)
 
     def id_of(self, role: str) -> int:
         """The id of a special token.
@@ -129,6 +161,24 @@ class TextTokens:
             return cls(read_tokenizer(folder / TOKENIZER_FILE), special)
         except ModelError as error:
             raise ModelError(f"{folder}: {error}") from error
+
+
+def wordpiece(model: WordPiece, *, lowercase: bool, **normalizer: Any) -> tokenizers.Tokenizer:
+    """The tokenizer of BERT around a WordPiece model, without special tokens around a text."""
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.normalizer = BertNormalizer(lowercase=lowercase, **normalizer)  # type: ignore[misc]
+    tokenizer.pre_tokenizer = BertPreTokenizer()  # type: ignore[misc]
+    tokenizer.decoder = WordPieceDecoder()  # type: ignore[misc]
+    return tokenizer
+
+
+def frame_with(tokenizer: tokenizers.Tokenizer, start: str, end: str) -> None:
+    """Put special tokens around one text, or two, as BERT reads them: [CLS] a [SEP] b [SEP]."""
+    tokenizer.post_processor = TemplateProcessing(  # type: ignore[misc]
+        single=f"{start} $A {end}",
+        pair=f"{start} $A {end} $B:1 {end}:1",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (start, end)],
+    )
 
 
 def read_tokenizer(path: Path) -> tokenizers.Tokenizer:

@@ -5,13 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.processors import TemplateProcessing
 
-from regard.data.text_tokens import TOKENIZER_FILE, TextTokens, read_tokenizer
+from regard.data.text_tokens import TOKENIZER_FILE, TextTokens, frame_with, read_tokenizer, wordpiece
 from regard.errors import ModelError
 from regard.interop.huggingface import read_json
 
@@ -74,22 +70,14 @@ def _from_vocabulary(path: Path, settings: Mapping[str, Any], special: Mapping[s
     for role in ("start", "end", "unk"):
         if special[role] not in vocabulary:
             raise ModelError(f"{path}: {special[role]} is missing, expected a piece for it.")
-    tokenizer = tokenizers.Tokenizer(WordPiece(vocabulary, unk_token=special["unk"], max_input_chars_per_word=100))
-    lowercase = bool(settings.get("do_lower_case", True))
-    tokenizer.normalizer = BertNormalizer(  # type: ignore[misc]
+    tokenizer = wordpiece(
+        WordPiece(vocabulary, unk_token=special["unk"], max_input_chars_per_word=100),
+        lowercase=bool(settings.get("do_lower_case", True)),
         clean_text=True,
         handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
         strip_accents=settings.get("strip_accents"),
-        lowercase=lowercase,
     )
-    tokenizer.pre_tokenizer = BertPreTokenizer()  # type: ignore[misc]
-    start, end = special["start"], special["end"]
-    tokenizer.post_processor = TemplateProcessing(  # type: ignore[misc]
-        single=f"{start} $A {end}",
-        pair=f"{start} $A {end} $B:1 {end}:1",
-        special_tokens=[(start, vocabulary[start]), (end, vocabulary[end])],
-    )
-    tokenizer.decoder = WordPieceDecoder()  # type: ignore[misc]
+    frame_with(tokenizer, special["start"], special["end"])
     tokenizer.add_special_tokens([token for token in special.values() if token in vocabulary])
     return tokenizer
 

@@ -1,10 +1,10 @@
 """Is attention an explanation? What the output loses without a source word, beside what attention gives that word."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from regard.evaluation.correlation import spearman
 from regard.look.weights import Look
 
 
@@ -66,17 +66,3 @@ def effects(look: Look, losses: np.ndarray, kind: str, layer: int | None, head: 
         weights = np.broadcast_to(weights.mean(axis=0), losses.shape)
     words = tuple(look.source.words[place] for place in real)
     return Effects(words, losses, weights, kind, layer, head)
-
-
-def spearman(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
-    """Rank correlation: Pearson's of the ranks, equal values sharing the mean of theirs."""
-    ranks = [_ranks(np.asarray(values, dtype=np.float64)) for values in (first, second)]
-    centred = [values - values.mean() if len(values) else values for values in ranks]
-    scale = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-    return float((centred[0] * centred[1]).sum()) / scale if scale else float("nan")
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return (ends - (counts - 1) / 2)[inverse]

@@ -79,6 +79,17 @@ class TaskModel(nn.Module):
                 raise ConfigError("to classify texts the encoder needs its pooling layer (pooled = true)")
             self.head = LabelHead(encoder.config.hidden_size, len(config.labels), config.dropout)
 
+    def levels(self) -> list[list[nn.Parameter]]:
+        """The parameters from the bottom to the top: embeddings, each layer, and what stands on them."""
+        layers = [list(layer.parameters()) for layer in self.encoder.layers]
+        top = [module for module in (self.encoder.pooler, self.head) if module is not None]
+        in_layers = {id(parameter) for layer in layers for parameter in layer}
+        on_top = {id(parameter) for module in top for parameter in module.parameters()}
+        # The output layer of masked words is the token embedding, which learns at the bottom.
+        bottom = {id(self.encoder.embedding.weight)}
+        rest = [each for each in self.parameters() if id(each) not in in_layers | (on_top - bottom)]
+        return [rest, *layers, [each for each in self.parameters() if id(each) in on_top - bottom]]
+
     def forward(self, tokens: Padded, types: Tensor | None = None) -> Tensor:
         """The head's logits: (B, L, V) to fill masks, (B, labels) to classify, (B, L, labels) to tag.
 

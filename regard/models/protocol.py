@@ -71,6 +71,8 @@ class Encoder(nn.Module):
 
     config: Any  # a frozen dataclass with at least vocab_size, hidden_size, max_length and pooled
     embedding: nn.Embedding  # of tokens
+    layers: nn.ModuleList  # from the bottom
+    pooler: nn.Module | None  # what `pool` learns
 
     def encode(self, tokens: Padded, types: Tensor | None = None, *, return_weights: bool = False) -> Encoded:
         """Read texts.

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from regard.models.heads import TaskModel
+from regard.runs.finetune_settings import FinetuneSettings
 from regard.runs.settings import Settings
 
 
@@ -46,11 +48,60 @@ def write_card(
         "",
         f"Dev: {', '.join(data.dev) or 'held out of the training data'}  \nsha256 of the pairs: {facts['dev']}",
         "",
+        *_made_with(settings.to_toml(), facts),
+    ]
+    return "\n".join(head + body)
+
+
+def write_label_card(
+    settings: FinetuneSettings,
+    model: TaskModel,
+    num_train: int,
+    num_dev: int,
+    best: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> str:
+    """README.md of a fine-tuned encoder's folder."""
+    task, labels = settings.model.task, model.config.labels
+    pipeline = "token-classification" if task == "tag" else "text-classification"
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    scores = ", ".join(f"{key[4:]} {value:.4g}" for key, value in best.items() if key.startswith("dev_"))
+    data = settings.data
+    taught = "to predict a number" if task == "regress" else f"{len(labels)} labels: {', '.join(labels)}"
+    body = [
+        "---",
+        "library_name: regard",
+        f"pipeline_tag: {pipeline}",
+        "---",
+        "",
+        f"# {settings.model.base}, fine-tuned to {task}",
+        "",
+        f"Trained with regard {facts['versions']['regard']} on {num_train:,} texts; {parameters:,} parameters; "
+        f"{taught}.",
+        "",
+        f"Best of {num_dev:,} dev texts at step {best['step']:,}: {scores}.",
+        "",
+        "## Use",
+        "",
+        f"    regard predict THIS-FOLDER{' --pair' if task == 'pair' else ''} < text.txt",
+        "",
+        "## Data",
+        "",
+        f"Train: {', '.join(data.train)}  \nsha256 of the texts: {facts['data']}",
+        "",
+        f"Dev: {', '.join(data.dev) or 'held out of the training data'}  \nsha256 of the texts: {facts['dev']}",
+        "",
+        *_made_with(settings.to_toml(), facts),
+    ]
+    return "\n".join(body)
+
+
+def _made_with(settings: str, facts: Mapping[str, Any]) -> list[str]:
+    return [
         "## Settings",
         "",
-        *(f"    {line}".rstrip() for line in settings.to_toml().split("\n")),
+        *(f"    {line}".rstrip() for line in settings.split("\n")),
         "",
         f"torch {facts['versions']['torch']}, Python {facts['versions']['python']}, {facts['threads']} threads.",
         "",
     ]
-    return "\n".join(head + body)

@@ -1,13 +1,16 @@
-"""The pairs a run trains on and is validated with."""
+"""What a run trains on and is validated with."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy
 
+from regard.data import labelled
 from regard.data import pairs as pair_data
 from regard.data.filters import Filters
+from regard.data.labelled import LabelledSet, LabelTask
 from regard.data.pairs import PairSet, Split
+from regard.runs.finetune_settings import LabelledData
 from regard.runs.settings import DataSettings
 
 
@@ -40,3 +43,18 @@ def prepare_data(data: DataSettings, seed: int, note: Callable[[str], None]) -> 
     shared = "no source" if held.shared_targets else "no source or target"
     note(f"held out: dev {len(held.dev):,} ({shared} shared with train; {held.dropped:,} pairs dropped for it)")
     return held.train, held.dev
+
+
+def prepare_labelled(
+    data: LabelledData, task: LabelTask, seed: int, note: Callable[[str], None]
+) -> tuple[LabelledSet, LabelledSet]:
+    """The training and dev texts of a fine-tuning run."""
+    rows = labelled.load(data.train, task, data.columns())
+    note(rows.line())
+    if data.dev:
+        dev = labelled.load(data.dev, task, data.columns())
+        note(f"dev: {dev.line()}")
+        return rows, dev
+    train, dev, dropped = labelled.hold_out(rows, data.dev_rows, seed)
+    note(f"held out: dev {len(dev):,} (no text shared with train; {dropped:,} rows dropped for it)")
+    return train, dev

@@ -13,8 +13,8 @@ class Reporter:
     def note(self, text: str) -> None:
         """A sentence for the person who waits."""
 
-    def progress(self, progress: Progress, tokens_per_second: float, plan: TrainingPlan, elapsed: float) -> None:
-        """An optimizer step was taken."""
+    def progress(self, progress: Progress, rate: float, unit: str, plan: TrainingPlan, elapsed: float) -> None:
+        """An optimizer step was taken; the rate is that of target tokens, or what else the unit says, in a second."""
 
     def validation(self, row: Mapping[str, Any], samples: Sequence[tuple[str, str, str]], is_best: bool) -> None:
         """The dev set was scored; samples are (source, reference, translation)."""

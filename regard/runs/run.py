@@ -1,33 +1,24 @@
 """One training run in its folder."""
 
-import fcntl
-import hashlib
-import json
-import os
-import platform
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
-import regard
-from regard.config import read_toml
 from regard.data import pairs as pair_data
 from regard.data.pairs import PairSet
 from regard.data.tokens import Tokens
-from regard.errors import CheckpointError, ModelError, StorageError
 from regard.models import build
 from regard.models.folder import save as save_model
 from regard.models.protocol import Seq2Seq
 from regard.nn.layers import multiply_in_bf16
 from regard.runs.card import write_card
+from regard.runs.folder import RunFolder, facts_of
 from regard.runs.reporter import Reporter
 from regard.runs.session import Learner, Session
 from regard.runs.settings import Settings
 from regard.runs.translating import TranslationLesson
-from regard.training import checkpoint
 from regard.training.batches import IdPairs, SampledPairs, encode_pairs, sample_pairs
 from regard.training.optimizer import WeightAverage, adamw
 
@@ -36,10 +27,9 @@ class Run:
     """One training run in its folder."""
 
     def __init__(self, folder: Path, settings: Settings, reporter: Reporter | None = None):
-        self.folder = folder
+        self.folder = RunFolder(folder)
         self.settings = settings
         self.reporter = reporter or Reporter()
-        self.checkpoints = folder / "checkpoints"
 
     def train(self, train_pairs: PairSet, dev_pairs: PairSet) -> dict[str, Any]:
         """Train to the end of the plan, from the newest checkpoint if there is one, and write `model/`.
@@ -53,20 +43,14 @@ class Run:
             TrainingError: the loss is not finite.
             StorageError: the disk refused.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / ".lock").open("a")
-        except OSError as error:
-            raise StorageError(f"{self.folder}: cannot be written ({error.strerror}).") from error
-        with lock:
-            self._lock(lock)
+        with self.folder.locked():
             return self._train(train_pairs, dev_pairs)
 
     def _train(self, train_pairs: PairSet, dev_pairs: PairSet) -> dict[str, Any]:
         plan = self.settings.training
         if plan.threads:
             torch.set_num_threads(plan.threads)
-        self._check_settings()
+        self.folder.settle(self.settings.to_toml())
         tokens = self._tokens(train_pairs)
         torch.manual_seed(plan.seed)
         model = build(
@@ -85,66 +69,18 @@ class Run:
                 f"{too_long[0]:,} training and {too_long[1]:,} dev pairs have more than {limit} tokens: "
                 "not trained on, not in the dev loss."
             )
-        facts = {
-            "data": pair_data.fingerprint(train_pairs),
-            "dev": pair_data.fingerprint(dev_pairs),
-            "settings": hashlib.sha256(self.settings.to_toml().encode()).hexdigest(),
-            "versions": {"regard": regard.__version__, "torch": torch.__version__, "python": platform.python_version()},
-            "threads": torch.get_num_threads(),
-        }
+        fingerprints = pair_data.fingerprint(train_pairs), pair_data.fingerprint(dev_pairs)
+        facts = facts_of(self.settings.to_toml(), *fingerprints)
         lesson = TranslationLesson(encoded, dev, dev_pairs, tokens, plan)
-        best = Session(self.folder, plan, learner, lesson, facts, self.reporter).run()
+        best = Session(self.folder.path, plan, learner, lesson, facts, self.reporter).run()
         self._write_model(model, tokens, train_pairs, dev_pairs, best, facts)
         return best
 
-    def _lock(self, lock: IO[str]) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CheckpointError(
-                f"{self.folder}: another process is training here. Wait for it, or use another --out."
-            ) from error
-
-    def _check_settings(self) -> None:
-        """Write config.toml, or refuse when the folder's own says something that changes the outcome."""
-        path = self.folder / "config.toml"
-        wanted = self.settings.to_toml()
-        if path.exists():
-            old, new = read_toml(path), tomllib.loads(wanted)
-            differing = [
-                f"{section}.{key} was {old.get(section, {}).get(key)!r} and is now {new.get(section, {}).get(key)!r}"
-                for section in sorted(set(old) | set(new))
-                for key in sorted(set(old.get(section, {})) | set(new.get(section, {})))
-                if old.get(section, {}).get(key) != new.get(section, {}).get(key) and (section, key) not in _MAY_CHANGE
-            ]
-            if differing:
-                raise CheckpointError(
-                    f"{self.folder}: holds a run with other settings: {'; '.join(differing)}. "
-                    "Use the same settings to go on, or another --out."
-                )
-        checkpoint.write_file(path, wanted.encode())
-
     def _tokens(self, pairs: PairSet) -> Tokens:
-        folder = self.folder / "tokens"
-        facts_path = folder / "tokens.json"
-        if facts_path.exists():
-            try:
-                facts = json.loads(facts_path.read_bytes())
-            except (OSError, ValueError) as error:
-                raise ModelError(f"{facts_path}: cannot be read as JSON ({error}). Use another --out.") from error
-            return Tokens.load(folder, facts)
         settings = self.settings.tokens
-        tokens = Tokens.train(pairs.sources, pairs.targets, settings.vocab_size, settings.sharing)
-        try:
-            folder.mkdir(exist_ok=True)
-            facts = tokens.save(folder)
-            for path in folder.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-        except OSError as error:
-            raise StorageError(f"{folder}: could not be written ({error.strerror}).") from error
-        checkpoint.write_file(facts_path, json.dumps(facts).encode())  # last: without it the folder does not count
-        return tokens
+        return self.folder.tokens(
+            Tokens.load, lambda: Tokens.train(pairs.sources, pairs.targets, settings.vocab_size, settings.sharing)
+        )
 
     def _encode(self, pairs: PairSet, tokens: Tokens, max_length: int) -> IdPairs | SampledPairs:
         """The training pairs as ids, cut anew in each epoch if the settings say so."""
@@ -163,18 +99,10 @@ class Run:
         best: Mapping[str, Any],
         facts: Mapping[str, Any],
     ) -> None:
-        kept = checkpoint.folder_of(self.checkpoints, best["step"])
-        file = checkpoint.AVERAGE_FILE if self.settings.training.average_decay else checkpoint.WEIGHTS_FILE
-        weights = checkpoint.read_weights(kept / file)
+        weights = self.folder.best_weights(best["step"], self.settings.training)
         languages = {
             "source_language": self.settings.data.source_language,
             "target_language": self.settings.data.target_language,
         }
         card = write_card(self.settings, model, len(train_pairs), len(dev_pairs), best, facts)
-        save_model(self.folder / "model", model, weights, tokens, card, **languages)
-
-
-_MAY_CHANGE = {  # settings with which a run may go on: they end it, show it or save it, and change nothing on the way
-    ("training", key)
-    for key in ("max_epochs", "max_minutes", "patience", "log_every", "save_every", "keep_checkpoints", "threads")
-}
+        save_model(self.folder.path / "model", model, weights, tokens, card, **languages)

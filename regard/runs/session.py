@@ -16,7 +16,7 @@ from regard.errors import CheckpointError, DataError, Stopped, StorageError
 from regard.runs.reporter import Reporter
 from regard.runs.signals import stop_requests
 from regard.training import checkpoint
-from regard.training.batches import PairsByEpoch, Position, batches_from
+from regard.training.batches import ExamplesByEpoch, Position, batches_from
 from regard.training.loop import Progress, train
 from regard.training.loss import Losses
 from regard.training.optimizer import WeightAverage, swapped
@@ -45,7 +45,12 @@ class Lesson(Protocol):
     """What is learnt from, how wrong a model is on a batch of it, and how good the model has become."""
 
     @property
-    def train(self) -> PairsByEpoch:
+    def unit(self) -> str:
+        """What the loss sums over, in the plural: "tokens"."""
+        ...
+
+    @property
+    def train(self) -> ExamplesByEpoch:
         """What is learnt from."""
         ...
 
@@ -115,7 +120,7 @@ class Session:
             for progress in steps:
                 self.step, self.position = progress.step, progress.position
                 self.window.add(progress)
-                self.reporter.progress(progress, self.window.tokens_per_second(), plan, self.elapsed)
+                self.reporter.progress(progress, self.window.tokens_per_second(), self.lesson.unit, plan, self.elapsed)
                 if self.step % plan.log_every == 0:
                     self._log({**self.window.row(progress), "epoch": self.position.epoch})
                     self.window = Window()

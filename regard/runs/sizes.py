@@ -26,6 +26,17 @@ def defaults(arch: str, num_pairs: int) -> dict[str, dict[str, Any]]:
     }
 
 
+# Encoders by name: Devlin et al. 2019 and Sanh et al. 2019; the small ones are those of Turc et al. 2019.
+ENCODER_SIZES: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert-tiny": ("bert", {"hidden_size": 128, "num_layers": 2, "num_heads": 2, "feed_forward_size": 512}),
+    "bert-mini": ("bert", {"hidden_size": 256, "num_layers": 4, "num_heads": 4, "feed_forward_size": 1_024}),
+    "bert-small": ("bert", {"hidden_size": 512, "num_layers": 4, "num_heads": 8, "feed_forward_size": 2_048}),
+    "bert-medium": ("bert", {"hidden_size": 512, "num_layers": 8, "num_heads": 8, "feed_forward_size": 2_048}),
+    "bert-base": ("bert", {}),
+    "bert-large": ("bert", {"hidden_size": 1_024, "num_layers": 24, "num_heads": 16, "feed_forward_size": 4_096}),
+    "distilbert": ("distilbert", {}),
+}
+
 _MODELS: dict[str, dict[str, dict[str, Any]]] = {
     "transformer": {
         "small": {"hidden_size": 128, "num_layers": 4, "num_heads": 4, "feed_forward_size": 256},

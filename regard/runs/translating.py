@@ -12,7 +12,7 @@ from regard.engines.torch import TorchEngine
 from regard.evaluation import metrics
 from regard.models.protocol import Seq2Seq
 from regard.runs.session import Validation
-from regard.training.batches import Batch, IdPairs, PairsByEpoch
+from regard.training.batches import Batch, ExamplesByEpoch, IdPairs
 from regard.training.loss import Losses, translation_loss
 from regard.training.plan import TrainingPlan
 from regard.translation import translate
@@ -24,11 +24,12 @@ _SAMPLES = 3  # dev sentences whose translations are shown at each validation
 class TranslationLesson:
     """Sentence pairs; see `runs.session.Lesson`."""
 
-    train: PairsByEpoch
+    train: ExamplesByEpoch
     dev: IdPairs
     dev_pairs: PairSet  # the text of the dev set, long pairs too
     tokens: Tokens
     plan: TrainingPlan
+    unit: str = "tokens"
 
     def loss(self, model: Seq2Seq, batch: Batch) -> Losses:
         return translation_loss(model, batch, label_smoothing=self.plan.label_smoothing)

@@ -1,9 +1,9 @@
-"""Pairs of ids in batches whose order is a function of (seed, epoch, index), so that a position is two integers."""
+"""Examples in batches whose order is a function of (seed, epoch, index), so that a position is two integers."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -68,8 +68,8 @@ class IdPairs:
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The pairs with these numbers as one batch."""
-        source = _gather(self.source_ids, self.source_starts, rows, self.pad_id)
-        target, lengths = _gather(self.target_ids, self.target_starts, rows, self.pad_id)
+        source = gather(self.source_ids, self.source_starts, rows, self.pad_id)
+        target, lengths = gather(self.target_ids, self.target_starts, rows, self.pad_id)
         first = np.full((len(rows), 1), self.bos_id)
         labels = np.concatenate([target, np.full((len(rows), 1), self.pad_id)], axis=1)
         labels[np.arange(len(rows)), lengths] = self.eos_id
@@ -110,11 +110,36 @@ class SampledPairs:
         )
 
 
-class PairsByEpoch(Protocol):
-    """Pairs that an epoch may see in its own way."""
+class Examples(Protocol):
+    """What can be put into batches: pairs here, labelled texts in `training/examples.py`."""
 
-    def at(self, epoch: int) -> IdPairs:
-        """The pairs as an epoch sees them, always in the same order."""
+    @property
+    def weights(self) -> np.ndarray:
+        """How often an epoch shows each example on average, float32."""
+        ...
+
+    @property
+    def source_lengths(self) -> np.ndarray:
+        """Tokens that are read."""
+        ...
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        """Tokens that are written; of a text that is only read, its own."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, rows: np.ndarray) -> Any:
+        """The examples with these numbers as one batch."""
+        ...
+
+
+class ExamplesByEpoch(Protocol):
+    """Examples that an epoch may see in its own way."""
+
+    def at(self, epoch: int) -> Examples:
+        """The examples as an epoch sees them, always in the same order."""
         ...
 
 
@@ -179,21 +204,21 @@ def sample_pairs(
     return SampledPairs(plain, source_lines, target_lines, max_length, seed), kept
 
 
-def epoch_order(pairs: IdPairs, batch_tokens: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """The batches of an epoch, each an array of pair numbers: pairs of like length together, batches in random order.
+def epoch_order(examples: Examples, batch_tokens: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """The batches of an epoch, each an array of numbers: examples of like length together, batches in random order.
 
-    A pair of weight w is shown floor(w) times, and once more with probability w - floor(w).
+    An example of weight w is shown floor(w) times, and once more with probability w - floor(w).
 
     Args:
-        batch_tokens: most target tokens in a batch, padding counted; sources may have twice as many. A pair longer than
-            that is a batch alone.
+        batch_tokens: most target tokens in a batch, padding counted; sources may have twice as many. An example longer
+            than that is a batch alone.
     """
     random = np.random.Generator(np.random.Philox(key=[seed, epoch]))
-    whole = np.floor(pairs.weights).astype(np.int64)
-    times = whole + (random.random(len(pairs)) < pairs.weights - whole)
-    rows = np.repeat(np.arange(len(pairs)), times)
+    whole = np.floor(examples.weights).astype(np.int64)
+    times = whole + (random.random(len(examples)) < examples.weights - whole)
+    rows = np.repeat(np.arange(len(examples)), times)
     random.shuffle(rows)
-    source_lengths, target_lengths = pairs.source_lengths[rows], pairs.target_lengths[rows]
+    source_lengths, target_lengths = examples.source_lengths[rows], examples.target_lengths[rows]
     by_length = np.lexsort((source_lengths, target_lengths))  # stable: ties keep their random order
     rows, source_lengths, target_lengths = rows[by_length], source_lengths[by_length], target_lengths[by_length]
     batches, first, longest_source = [], 0, 0
@@ -210,22 +235,22 @@ def epoch_order(pairs: IdPairs, batch_tokens: int, seed: int, epoch: int) -> lis
 
 
 def batches_from(
-    pairs: PairsByEpoch, batch_tokens: int, seed: int, position: Position
-) -> Iterator[tuple[Batch, Position]]:
+    examples: ExamplesByEpoch, batch_tokens: int, seed: int, position: Position
+) -> Iterator[tuple[Any, Position]]:
     """All batches from a position on, epoch after epoch without end, each with the position that follows it."""
     epoch, batch = position
     while True:
-        seen = pairs.at(epoch)
+        seen = examples.at(epoch)
         order = epoch_order(seen, batch_tokens, seed, epoch)
         if not order:
-            raise DataError("an epoch shows no pair at all: the weights of the data are too small.")
+            raise DataError("an epoch shows no example at all: the weights of the data are too small.")
         for number in range(batch, len(order)):
             following = Position(epoch, number + 1) if number + 1 < len(order) else Position(epoch + 1, 0)
             yield seen.batch(order[number]), following
         epoch, batch = epoch + 1, 0
 
 
-def _gather(ids: np.ndarray, starts: np.ndarray, rows: np.ndarray, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
+def gather(ids: np.ndarray, starts: np.ndarray, rows: np.ndarray, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
     """The sequences with these numbers, padded: ids (rows, longest) int64 and lengths (rows,) int64."""
     lengths = starts[rows + 1] - starts[rows]
     columns = np.arange(lengths.max(initial=0))

@@ -150,14 +150,16 @@ def restore(
     copy_weights(read_weights(checkpoint / WEIGHTS_FILE), dict(model.named_parameters()), checkpoint / WEIGHTS_FILE)
     if average is not None:
         copy_weights(read_weights(checkpoint / AVERAGE_FILE), average.tensors(), checkpoint / AVERAGE_FILE)
-    for parameter in model.parameters():
-        optimizer.state[parameter] = {
-            "step": torch.zeros(()),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
-        }
     path = checkpoint / OPTIMIZER_FILE
-    copy_weights(read_weights(path), _optimizer_tensors(model, optimizer), path)
+    tensors = read_weights(path)
+    for name, parameter in model.named_parameters():
+        if f"{name}/step" in tensors:  # what has not begun to learn has no state
+            optimizer.state[parameter] = {
+                "step": torch.zeros(()),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+    copy_weights(tensors, _optimizer_tensors(model, optimizer), path)
 
 
 def remove(checkpoint: Path) -> None:

@@ -63,7 +63,9 @@ def train(
         model.train()  # the caller may have evaluated since the last step
         learning_rate = plan.learning_rate_at(step)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = plan.learning_rate_at(step, group.get("depth", 0))
+            for parameter in group["params"] if plan.unfreeze_steps else ():
+                parameter.requires_grad_(group["lr"] > 0)  # what does not learn yet costs no gradient
         parts = [next(batches) for _ in range(plan.batches_per_step)]
         # Per target token of the whole step, so how it was cut into batches does not matter.
         target_tokens = sum(batch.target_tokens for batch, _ in parts)

@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.models.heads import TaskModel
 from regard.models.protocol import Seq2Seq
 from regard.nn.layers import OutputLayer
 from regard.training.batches import Batch
+from regard.training.examples import LabelBatch
 
 _CHUNK_ROWS = 256
 
@@ -30,6 +32,21 @@ def translation_loss(model: Seq2Seq, batch: Batch, *, label_smoothing: float = 0
     real = batch.target.real()
     in_bf16 = model.training and model.output.bf16_products
     return vocabulary_loss(states[real], model.output, batch.labels, label_smoothing, in_bf16)
+
+
+def label_loss(model: TaskModel, batch: LabelBatch, *, label_smoothing: float = 0.0) -> Losses:
+    """The loss of a batch, summed over its labels: cross-entropy of classes and tags, the squared error of numbers."""
+    logits = model(batch.tokens, batch.types)
+    if model.config.task == "tag":
+        logits = logits[batch.rows, batch.places]  # (labels, tags)
+    if batch.labels.is_floating_point():
+        error = (logits[:, 0] - batch.labels).square().sum()
+        return Losses(error, error.detach())
+    likelihood = F.cross_entropy(logits, batch.labels, reduction="sum")
+    if not label_smoothing:
+        return Losses(likelihood, likelihood.detach())
+    loss = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=label_smoothing)
+    return Losses(loss, likelihood.detach())
 
 
 def vocabulary_loss(

@@ -1,17 +1,32 @@
 """Adam with decoupled weight decay, and the running average of weights."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from regard.training.plan import TrainingPlan
 
 
-def adamw(model: nn.Module, plan: TrainingPlan) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) in torch's fused form; biases and norms are not decayed."""
-    decayed = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    others = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
+def adamw(
+    model: nn.Module, plan: TrainingPlan, levels: Sequence[Sequence[nn.Parameter]] | None = None
+) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) in torch's fused form; biases and norms are not decayed.
+
+    Args:
+        levels: the parameters from the bottom of the model to its top, where these learn at different rates. Each
+            group of the optimizer says its "depth", the number of levels above it.
+    """
+    groups = []
+    for depth, parameters in enumerate(reversed([list(model.parameters())] if levels is None else levels)):
+        decayed = [parameter for parameter in parameters if parameter.dim() > 1]
+        others = [parameter for parameter in parameters if parameter.dim() <= 1]
+        groups += [
+            {"params": decayed, "weight_decay": plan.weight_decay, "depth": depth},
+            {"params": others, "weight_decay": 0.0, "depth": depth},
+        ]
     return torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        [group for group in groups if group["params"]],
         lr=plan.learning_rate,
         betas=(plan.beta1, plan.beta2),
         eps=plan.epsilon,

@@ -6,8 +6,8 @@ from typing import Literal
 
 from regard.errors import ConfigError
 
-Schedule = Literal["inverse_sqrt", "cosine", "constant"]
-DevMetric = Literal["chrf", "bleu"]
+Schedule = Literal["inverse_sqrt", "cosine", "linear", "constant"]
+DevMetric = Literal["chrf", "bleu", "accuracy", "f1", "matthews", "entity_f1", "pearson", "spearman", "loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,12 +20,14 @@ class TrainingPlan:
     batch_tokens: int = 3_500  # padded target tokens in a batch, at most
     batches_per_step: int = 1  # batches whose gradients add up to one step
     learning_rate: float = 0.002  # the highest one, reached at the end of the warm-up
-    schedule: Schedule = "inverse_sqrt"  # after the warm-up; cosine falls to 0 at max_steps
+    schedule: Schedule = "inverse_sqrt"  # after the warm-up; cosine and linear fall to 0 at max_steps
     warmup_steps: int = 1_000
     beta1: float = 0.9  # Adam's, as in Vaswani et al. 2017, section 5.3
     beta2: float = 0.98
     epsilon: float = 1e-9
     weight_decay: float = 0.0
+    layer_decay: float = 1.0  # an encoder's layer learns at this share of the rate of the one above (Clark et al. 2020)
+    unfreeze_steps: int = 0  # an encoder's layers begin to learn one by one, from the top, after so many steps each
     clip_norm: float = 1.0  # gradients are scaled down to this norm; 0: never
     label_smoothing: float = 0.1
     bf16_products: bool = False  # matrix products in bfloat16, all else in float32; faster where the processor has it
@@ -35,7 +37,7 @@ class TrainingPlan:
     save_every: int = 500  # steps
     keep_checkpoints: int = 2  # newest ones, besides the best
     patience: int = 0  # validations without a better dev score after which to stop; 0: never
-    dev_metric: DevMetric = "chrf"  # what "best" means
+    dev_metric: DevMetric = "chrf"  # what "best" means; a task knows some of them
     dev_beam_size: int = 1  # beam search at validation; 1: greedy
     seed: int = 1
     threads: int = 0  # torch threads; 0: as many as torch chooses
@@ -45,7 +47,7 @@ class TrainingPlan:
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be at least 1, got {getattr(self, name)}")
         not_negative = ("max_epochs", "max_minutes", "warmup_steps", "clip_norm", "patience", "threads", "weight_decay")
-        for name in (*not_negative, "seed"):
+        for name in (*not_negative, "unfreeze_steps", "seed"):
             if not getattr(self, name) >= 0:  # nan neither
                 raise ConfigError(f"training.{name} must not be negative, got {getattr(self, name)}")
         if self.keep_checkpoints < 1 or self.dev_beam_size < 1:
@@ -53,19 +55,32 @@ class TrainingPlan:
         for name in ("learning_rate", "epsilon"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"training.{name} must be above 0 and finite, got {getattr(self, name)}")
+        if not 0 < self.layer_decay <= 1:
+            raise ConfigError(f"training.layer_decay must be above 0 and at most 1, got {self.layer_decay}")
         if self.seed >= 2**63:
             raise ConfigError(f"training.seed must be below 2**63, got {self.seed}")
         for name in ("label_smoothing", "average_decay", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be at least 0 and below 1, got {getattr(self, name)}")
 
-    def learning_rate_at(self, step: int) -> float:
-        """The learning rate of the optimizer step with this number, counted from 0."""
+    def learning_rate_at(self, step: int, depth: int = 0) -> float:
+        """The learning rate of the optimizer step with this number, counted from 0.
+
+        Args:
+            depth: how many levels of the model stand above the weights in question; 0 for its head.
+        """
+        if step < depth * self.unfreeze_steps:
+            return 0.0
+        return self._scheduled(step) * self.layer_decay**depth
+
+    def _scheduled(self, step: int) -> float:
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         if self.schedule == "inverse_sqrt":
             return self.learning_rate * (max(self.warmup_steps, 1) / (step + 1)) ** 0.5
+        done = min((step - self.warmup_steps) / max(self.max_steps - self.warmup_steps, 1), 1.0)
         if self.schedule == "cosine":
-            done = (step - self.warmup_steps) / max(self.max_steps - self.warmup_steps, 1)
-            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        if self.schedule == "linear":
+            return self.learning_rate * (1 - done)
         return self.learning_rate

@@ -290,9 +290,9 @@ def test_few_targets_are_shared_rather_than_lost():
 
 
 def test_too_little_to_hold_out():
-    with pytest.raises(DataError, match=r"5 pairs are too few to hold out 100.*--dev"):
+    with pytest.raises(DataError, match=r"5 rows are too few to hold out 100.*--dev"):
         hold_out(pair_set(list("abcde"), list("abcde")), 100, seed=0)
-    with pytest.raises(DataError, match="repeat so few different sources"):
+    with pytest.raises(DataError, match="repeat so few different texts"):
         hold_out(pair_set(["a"] * 50, [str(n) for n in range(50)]), 5, seed=0)
 
 

@@ -15,7 +15,7 @@ from tiny_model import SOURCES, TARGETS, make_folder
 
 import regard
 from regard.errors import InputError
-from regard.look.effects import spearman
+from regard.evaluation.correlation import spearman
 from regard.look.page import write_page
 
 

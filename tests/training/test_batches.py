@@ -125,7 +125,7 @@ def test_encoding_leaves_out_what_is_too_long(word_tokens) -> None:
 
 
 def test_weights_that_show_nothing_are_refused() -> None:
-    with pytest.raises(DataError, match="an epoch shows no pair at all: the weights of the data are too small"):
+    with pytest.raises(DataError, match="an epoch shows no example at all: the weights of the data are too small"):
         next(batches_from(many(3, weight=1e-6), 100, 1, Position(0, 0)))
 
 

@@ -1,0 +1,311 @@
+"""What DATA means to fine-tuning: texts with their labels, pairs of texts, numbers, or words with their tags.
+
+CSV, TSV and JSON lines hold a text and its label a row, columns by name or by number. Tagged words stand a line each
+(CoNLL), or as lists in JSON lines. Each file may be FILE:WEIGHT.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy
+
+from regard.data.pairs import group_numbers, hold_out_rows, path_and_weight
+from regard.errors import ConfigError, DataError
+from regard.formats.files import kind_suffix, one_line
+from regard.formats.tables import Record, read_records, read_sentences
+
+LabelTask = Literal["classify", "pair", "regress", "tag"]
+Text = str | tuple[str, str]
+
+_LABEL_NAMES, _TEXT_NAMES = ("label",), ("text", "sentence", "sentence1")
+_OTHER_NAMES = ("other", "text_pair", "sentence2")
+_WORD_KEYS, _TAG_KEYS = ("words", "tokens"), ("tags", "ner_tags")
+
+
+class TagSpan(NamedTuple):
+    """Characters of a text, and their tag."""
+
+    first: int
+    end: int
+    tag: str
+
+
+Label = str | tuple[TagSpan, ...]  # of a whole text; of its words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Where label and text stand: names of a heading or of JSON keys, or numbers from 1. Empty: the usual names.
+
+    Without a heading that has the usual names: the label in column 1, the text in 2, the second text of a pair in 3.
+    """
+
+    label: str = ""
+    text: tuple[str, ...] = ()  # several are joined with a space
+    other: str = ""  # the second text of a pair
+
+    def __post_init__(self) -> None:
+        given = [name for name in (self.label, *self.text, self.other) if name]
+        numbers = [name for name in given if name.isdecimal()]
+        if numbers and len(numbers) < len(given):
+            raise ConfigError(f"columns {', '.join(given)}: give names only, or numbers only.")
+        if "0" in numbers:
+            raise ConfigError("column 0: columns are counted from 1.")
+
+
+@dataclass
+class LabelledSet:
+    """Texts and their labels, by column. Columns are of equal length."""
+
+    texts: list[Text]
+    labels: list[Label]
+    weights: numpy.ndarray  # float32, how often an epoch shows each text on average
+    skipped: Counter[str]  # rows that cannot be used, by reason
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def select(self, rows: numpy.ndarray) -> "LabelledSet":
+        """The texts with these numbers, in this order."""
+        chosen = [self.texts[row] for row in rows], [self.labels[row] for row in rows]
+        return LabelledSet(*chosen, self.weights[rows], Counter())
+
+    def names(self) -> list[str]:
+        """The different labels or tags, in order."""
+        if self.labels and not isinstance(self.labels[0], str):
+            return sorted({span.tag for spans in self.labels for span in spans if not isinstance(span, str)})
+        return sorted({label for label in self.labels if isinstance(label, str)}, key=_natural)
+
+    def line(self) -> str:
+        """What was read, for people."""
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.skipped.items()))
+        read = len(self) + self.skipped.total()
+        return f"read {read:,} rows, used {len(self):,}" + (
+            f", skipped {self.skipped.total():,} ({reasons})" * bool(reasons)
+        )
+
+
+def load(data: Sequence[str], task: LabelTask, columns: Columns) -> LabelledSet:
+    """The labelled texts of all files, in order.
+
+    Raises:
+        DataError: a file cannot be read as what its name says, a column is missing, a number is none, or nothing is
+            left.
+    """
+    if not data:
+        raise DataError("No data was named. Give TSV, CSV or JSONL files; for tags also files of words and tags.")
+    texts: list[Text] = []
+    labels: list[Label] = []
+    weights: list[float] = []
+    skipped: Counter[str] = Counter()
+    for argument in data:
+        path, weight = path_and_weight(argument)
+        rows = _tagged(path) if task == "tag" else _labelled(path, task, columns)
+        for text, label, reason in rows:
+            if reason is None:
+                texts.append(text)
+                labels.append(label)
+                weights.append(1.0 if weight is None else weight)
+            else:
+                skipped[reason] += 1
+    if not texts:
+        raise DataError(f"{', '.join(data)}: no text with a label ({dict(skipped) or 'no rows'}). Check the columns.")
+    return LabelledSet(texts, labels, numpy.array(weights, dtype=numpy.float32), skipped)
+
+
+def hold_out(rows: LabelledSet, count: int, seed: int) -> tuple[LabelledSet, LabelledSet, int]:
+    """Train and dev without a common text, and how many rows were dropped for it; see `pairs.hold_out`.
+
+    Raises:
+        DataError: too few rows, or too few different ones.
+    """
+    keys = [group_numbers([text if isinstance(text, str) else "\t".join(text) for text in rows.texts])]
+    train, dev = hold_out_rows(keys, count, seed)
+    return rows.select(train), rows.select(dev), len(rows) - len(train) - len(dev)
+
+
+def fingerprint(rows: LabelledSet) -> str:
+    """sha256 over texts, labels and weights in their order."""
+    digest = hashlib.sha256(len(rows).to_bytes(8, "little"))
+    for text, label in zip(rows.texts, rows.labels, strict=True):
+        digest.update(repr((text, label if isinstance(label, str) else [tuple(span) for span in label])).encode())
+    digest.update(numpy.ascontiguousarray(rows.weights, dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def check_task(task: str) -> LabelTask:
+    """The task, if it is one.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    for known in get_args(LabelTask):
+        if task == known:
+            return known
+    raise ConfigError(f"task {task!r} is unknown. Known are {', '.join(get_args(LabelTask))}.")
+
+
+Found = tuple[Text, Label, str | None]  # the last: why it cannot be used
+
+
+def _labelled(path: Path, task: LabelTask, columns: Columns) -> Iterator[Found]:
+    places: _Places | None = None
+    for record in read_records(path):
+        if record.unusable:
+            yield "", "", record.unusable
+            continue
+        if places is None:
+            places = _Places.find(path, record, task, columns)
+            if places.heading:
+                continue
+        label, text, other = places.take(path, record)
+        if not label or not text or (task == "pair" and not other):
+            yield "", "", "empty"
+            continue
+        if task == "regress":
+            _check_number(label, f"{path}, line {record.line:,}")
+        yield (text, other) if other else text, label, None
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where in a record label and texts stand."""
+
+    label: Any  # places (int) or keys (str)
+    text: tuple[Any, ...]
+    other: Any
+    heading: bool  # the first row is no text
+
+    @classmethod
+    def find(cls, path: Path, first: Record, task: LabelTask, columns: Columns) -> "_Places":
+        pair = task == "pair"
+        if isinstance(first.values, dict):
+            keys = list(first.values)
+            label = columns.label or _usual(_LABEL_NAMES, keys)
+            text = columns.text or _some(_usual(_TEXT_NAMES, keys))
+            other = columns.other or (_usual(_OTHER_NAMES, keys) if pair else "")
+            missing = [name for name in (label, *text, other) if name and name not in keys]
+            if missing or not label or not text or (pair and not other):
+                raise _no_column(path, first.line, missing, keys, pair)
+            return cls(label, text, other, heading=False)
+        cells = [str(cell).strip() for cell in first.values]
+        given = [name for name in (columns.label, *columns.text, columns.other) if name]
+        named = bool(given) and not given[0].isdecimal()
+        lowered = [cell.lower() for cell in cells]
+        usual = not given and _usual(_LABEL_NAMES, lowered) and _usual(_TEXT_NAMES, lowered)
+        if named or usual:
+            where = cells if named else lowered
+            label = columns.label or _usual(_LABEL_NAMES, where)
+            text = columns.text or _some(_usual(_TEXT_NAMES, where))
+            other = columns.other or (_usual(_OTHER_NAMES, where) if pair else "")
+            missing = [name for name in (label, *text, other) if name and name not in where]
+            if missing or not label or not text or (pair and not other):
+                raise _no_column(path, first.line, missing, cells, pair)
+            places = [where.index(name) for name in text]
+            return cls(where.index(label), tuple(places), where.index(other) if other else None, heading=True)
+        numbers = [int(columns.label or 1) - 1, *(int(name) - 1 for name in columns.text or ("2",))]
+        other_place = int(columns.other or 3) - 1 if pair or columns.other else None
+        return cls(numbers[0], tuple(numbers[1:]), other_place, heading=False)
+
+    def take(self, path: Path, record: Record) -> tuple[str, str, str]:
+        """Label, text and second text ("" if there is none)."""
+        values: Any = record.values
+        try:
+            label, texts = values[self.label], [values[place] for place in self.text]
+            other = "" if self.other in (None, "") else values[self.other]
+        except (IndexError, KeyError) as error:
+            by_number = isinstance(error, IndexError)
+            places = [place for place in (self.label, *self.text, self.other) if isinstance(place, int)]
+            expected = f"at least {max(places) + 1} columns" if by_number else f"the key {error}"
+            raise DataError(
+                f"{path}, line {record.line:,}: {len(values)} {'columns' if by_number else 'keys'}; {expected} "
+                "were expected. Repair or remove the row, or name the columns with --label, --text and --other."
+            ) from error
+        for value in (*texts, other):
+            if not isinstance(value, str):
+                raise DataError(f"{path}, line {record.line:,}: the text is {value!r:.40}, a string was expected.")
+        if not isinstance(label, str | int | float):
+            raise DataError(
+                f"{path}, line {record.line:,}: the label is {label!r:.40}, a string or number was expected."
+            )
+        text = " ".join(part for part in (_clean(each) for each in texts) if part)
+        return str(label).strip(), text, _clean(other)
+
+
+def _tagged(path: Path) -> Iterator[Found]:
+    if kind_suffix(path) != ".jsonl":
+        for sentence in read_sentences(path):
+            yield _joined(sentence.words, sentence.tags)
+        return
+    for record in read_records(path):
+        if record.unusable:
+            yield "", "", record.unusable
+            continue
+        values: Any = record.values
+        word_key, tag_key = _usual(_WORD_KEYS, list(values)), _usual(_TAG_KEYS, list(values))
+        words, tags = values.get(word_key), values.get(tag_key)
+        if not (_strings(words) and _strings(tags) and len(words) == len(tags)):
+            raise DataError(
+                f'{path}, line {record.line:,}: no "words" and "tags" that are lists of strings of one length. '
+                "Each line must have both."
+            )
+        yield _joined(words, tags)
+
+
+def _joined(words: Sequence[str], tags: Sequence[str]) -> Found:
+    """Words with a space between each two."""
+    spans = []
+    parts: list[str] = []
+    place = 0
+    for word, tag in zip(words, tags, strict=True):
+        word = _clean(word)
+        if not word:
+            continue
+        parts.append(word)
+        spans.append(TagSpan(place, place + len(word), tag.strip()))
+        place += len(word) + 1
+    return " ".join(parts), tuple(spans), None if parts else "empty"
+
+
+def _clean(text: str) -> str:
+    return one_line(text).replace("\t", " ").strip()
+
+
+def _check_number(label: str, where: str) -> None:
+    try:
+        number = float(label)
+    except ValueError:
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        raise DataError(f"{where}: the label {label[:40]!r} is no finite number, as --task regress needs.")
+
+
+def _usual(names: Sequence[str], present: Sequence[str]) -> str:
+    return next((name for name in names if name in present), "")
+
+
+def _some(name: str) -> tuple[str, ...]:
+    return (name,) if name else ()
+
+
+def _strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _no_column(path: Path, line: int, missing: Sequence[str], found: Sequence[str], pair: bool) -> DataError:
+    what = f"no column {', '.join(map(repr, missing))}" if missing else "no label or no text column can be told"
+    listed = ", ".join(repr(name[:30]) for name in found[:8]) or "none"
+    options = "--label and --text" + (" and --other" if pair else "")
+    return DataError(f"{path}, line {line:,}: {what}; there are {listed}. Name the columns with {options}.")
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    """Numbers in their order, then words in theirs."""
+    try:
+        return (0, float(label), label)
+    except ValueError:
+        return (1, 0.0, label)

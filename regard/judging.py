@@ -1,0 +1,106 @@
+"""An encoder's labels against those that people gave: for validation in training and for `regard evaluate`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from regard import prediction
+from regard.data.labelled import LabelledSet, TagSpan
+from regard.errors import DataError
+from regard.evaluation import labels as label_scores
+from regard.evaluation.labels import Scores
+from regard.prediction import Engine, TaggedWord
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model made of labelled texts."""
+
+    scores: Scores
+    loss: float  # nats a label; of numbers the mean squared error
+    gold: list[str]  # of each text, tags with spaces between
+    predicted: list[str]
+    texts: list[str]  # that were judged
+    too_long: int  # texts that the model cannot take whole; they are not judged
+
+
+def judge(engine: Engine, labels: Sequence[str], rows: LabelledSet) -> Judged:
+    """Predict every text and score what comes out.
+
+    Args:
+        labels: the head's, in the order of its logits; one: it predicts a number.
+
+    Raises:
+        DataError: no text fits into the model, or a class is none of the head's.
+    """
+    inputs = engine.tokens.encode_all(rows.texts)
+    kept = [row for row, read in enumerate(inputs) if len(read) <= engine.max_length]
+    if not kept:
+        raise DataError(f"none of {len(rows):,} texts fits into {engine.max_length:,} tokens. Split them first.")
+    texts, gold = [rows.texts[row] for row in kept], [rows.labels[row] for row in kept]
+    inputs = [inputs[row] for row in kept]
+    logits = engine.logits(inputs)
+    shown = [text if isinstance(text, str) else " | ".join(text) for text in texts]
+    too_long = len(rows) - len(kept)
+    if isinstance(gold[0], tuple):
+        spans = [label for label in gold if not isinstance(label, str)]
+        words = [
+            prediction.words_of(text, read, each, labels)
+            for text, read, each in zip(shown, inputs, logits, strict=True)
+        ]
+        guessed = [tags_at(found, wanted) for found, wanted in zip(words, spans, strict=True)]
+        wanted = [[span.tag for span in each] for each in spans]
+        losses = _tag_losses(logits, [read.spans for read in inputs], spans, labels)
+        told = [" ".join(each) for each in wanted], [" ".join(each) for each in guessed]
+        return Judged(label_scores.tags(wanted, guessed), losses, *told, shown, too_long)
+    names = [label for label in gold if isinstance(label, str)]
+    if len(labels) == 1:
+        values, real = np.array([each[0] for each in logits], dtype=np.float64), np.array(names, dtype=np.float64)
+        told = names, [f"{value:.6g}" for value in values]
+        return Judged(label_scores.numbers(real, values), float(((values - real) ** 2).mean()), *told, shown, too_long)
+    number_of = {label: number for number, label in enumerate(labels)}
+    if unknown := next((name for name in names if name not in number_of), None):
+        raise DataError(f"the label {unknown!r} is none of the model's: {', '.join(labels)[:200]}.")
+    real = np.array([number_of[name] for name in names])
+    stacked = np.stack(logits).astype(np.float64)  # (texts, labels)
+    best = stacked.argmax(axis=1)
+    loss = float(-_log_softmax(stacked)[np.arange(len(real)), real].mean())
+    told = names, [labels[number] for number in best]
+    return Judged(label_scores.classes(real, best, labels), loss, *told, shown, too_long)
+
+
+def tags_at(words: Sequence[TaggedWord], spans: Sequence[TagSpan]) -> list[str]:
+    """For each span the label of the word that covers its first character; "O" where none does."""
+    found = []
+    place = 0
+    for span in spans:
+        while place < len(words) and words[place].end <= span.first:
+            place += 1
+        covers = place < len(words) and words[place].first <= span.first
+        found.append(words[place].label if covers else "O")
+    return found
+
+
+def _tag_losses(
+    logits: Sequence[np.ndarray],
+    places: Sequence[Sequence[tuple[int, int]]],
+    spans: Sequence[Sequence[TagSpan]],
+    labels: Sequence[str],
+) -> float:
+    """The mean over words, at their first pieces; tags that the model does not know are left out."""
+    number_of = {label: number for number, label in enumerate(labels)}
+    total, count = 0.0, 0
+    for rows, characters, wanted in zip(logits, places, spans, strict=True):
+        starts = {first: place for place, (first, end) in reversed(list(enumerate(characters))) if end > first}
+        scores = _log_softmax(rows.astype(np.float64))
+        for span in wanted:
+            if span.tag in number_of and span.first in starts:
+                total -= scores[starts[span.first], number_of[span.tag]]
+                count += 1
+    return total / max(count, 1)
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

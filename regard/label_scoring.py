@@ -1,0 +1,103 @@
+"""Score an encoder's labels on test data: what `regard evaluate` prints of it."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import regard.api
+from regard.data import labelled
+from regard.data.labelled import Columns, LabelTask
+from regard.evaluation.labels import LabelScore
+from regard.judging import judge
+
+_MOST_CLASSES = 30  # that are listed for people
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """How one class fares."""
+
+    label: str
+    n: int  # texts that have it
+    precision: float  # percent
+    recall: float
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """Everything that is known of one encoder on one test set."""
+
+    model: str
+    data: str
+    num_texts: int
+    scores: dict[str, LabelScore]
+    loss: float  # nats a label; of numbers the mean squared error
+    skipped: dict[str, int]  # texts that were not judged, by reason
+    classes: list[ClassRow]  # none for tags and numbers
+    outputs: list[str] = field(repr=False)  # the prediction for each judged text
+
+    def lines(self) -> list[str]:
+        """For people."""
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.skipped.items()) if count)
+        lines = [
+            f"{self.model} on {self.data}: {self.num_texts:,} texts{f' (not judged: {reasons})' if reasons else ''}"
+        ]
+        lines.append("")
+        lines += [
+            f"  {each.name:<14} {each.value:6.2f}  [{each.low:.1f}, {each.high:.1f}]" for each in self.scores.values()
+        ]
+        lines.append(f"  {'loss':<14} {self.loss:6.3f}")
+        if self.classes and len(self.classes) <= _MOST_CLASSES:
+            width = max(5, *(len(row.label) for row in self.classes))
+            lines += ["", f"  {'class':<{width}}       n  precision  recall"]
+            lines += [
+                f"  {row.label:<{width}} {row.n:>7,} {row.precision:>10.1f} {row.recall:>7.1f}" for row in self.classes
+            ]
+        return [*lines, "", "intervals: the middle 95 % of 1,000 bootstrap samples of the texts"]
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        plain = dataclasses.asdict(self)
+        del plain["outputs"]
+        return plain
+
+
+def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair: bool = False) -> LabelReport:
+    """Predict the labels of DATA and score them.
+
+    Args:
+        pair: each text is two; else as the columns say.
+
+    Raises:
+        RegardError: of the model or the data.
+    """
+    encoder = regard.api.load(model)
+    head = encoder.engine.model.config
+    if head.task not in ("classify", "tag"):
+        raise encoder.refusal("be scored: it has no head that labels")
+    task: LabelTask = "tag"
+    if head.task == "classify":
+        task = "pair" if pair else "regress" if len(head.labels) == 1 else "classify"
+    rows = labelled.load(data, task, columns)
+    found = judge(encoder.engine, head.labels, rows)
+    classes = []
+    if head.task == "classify" and len(head.labels) > 1:
+        classes = [_class_row(label, found.gold, found.predicted) for label in head.labels]
+    return LabelReport(
+        model=str(model),
+        data=" ".join(data),
+        num_texts=len(found.gold),
+        scores=found.scores,
+        loss=found.loss,
+        skipped={**rows.skipped, "longer than the model takes": found.too_long},
+        classes=classes,
+        outputs=found.predicted,
+    )
+
+
+def _class_row(label: str, gold: Sequence[str], predicted: Sequence[str]) -> ClassRow:
+    right = sum(a == b == label for a, b in zip(gold, predicted, strict=True))
+    n, guessed = gold.count(label), predicted.count(label)
+    return ClassRow(label, n, 100 * right / guessed if guessed else 0.0, 100 * right / n if n else 0.0)

@@ -1,0 +1,111 @@
+"""Everything a fine-tuning run is made from: the tables of its config.toml, completed with what fits the data."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regard.config import from_dict, to_dict, to_toml
+from regard.data.labelled import Columns, LabelTask, check_task
+from regard.errors import ConfigError
+from regard.nn.layers import fast_in_bf16
+from regard.training.plan import TrainingPlan
+
+METRICS: dict[LabelTask, tuple[str, ...]] = {  # what can be called best, by task; the first is the default
+    "classify": ("accuracy", "f1", "matthews", "loss"),
+    "pair": ("accuracy", "f1", "matthews", "loss"),
+    "regress": ("spearman", "pearson", "loss"),
+    "tag": ("entity_f1", "accuracy", "loss"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledData:
+    """The [data] table: what DATA, --dev and the column options said."""
+
+    train: tuple[str, ...]
+    dev: tuple[str, ...] = ()  # empty: dev_rows of the training data are held out
+    dev_rows: int = 1_000  # held out
+    label: str = ""
+    text: tuple[str, ...] = ()
+    other: str = ""
+
+    def __post_init__(self) -> None:
+        if self.dev_rows < 1:
+            raise ConfigError(f"data.dev_rows must be at least 1, got {self.dev_rows}")
+        self.columns()
+
+    def columns(self) -> Columns:
+        """Where label and texts stand."""
+        return Columns(label=self.label, text=self.text, other=self.other)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadSettings:
+    """The [model] table: what is fine-tuned, and for what."""
+
+    base: str  # a model folder, or a size that begins from nothing
+    task: str
+    base_sha256: str = ""  # of the folder's weights
+    dropout: float = 0.1  # before the head
+    vocab_size: int = 8_000  # from nothing: at most
+    lowercase: bool = True  # from nothing
+    max_length: int = 512  # from nothing
+
+    def __post_init__(self) -> None:
+        check_task(self.task)
+        if self.vocab_size < 10 or self.max_length < 3:
+            raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 3")
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """Everything a fine-tuning run is made from; config.toml holds it."""
+
+    model: HeadSettings
+    training: TrainingPlan
+    data: LabelledData
+
+    def to_toml(self) -> str:
+        sections = {"model": self.model, "training": self.training, "data": self.data}
+        return to_toml({name: to_dict(section) for name, section in sections.items()})
+
+
+def plan_from(
+    given: Mapping[str, Any], task: LabelTask, hidden_size: int, batches_of: Callable[[TrainingPlan], int], where: str
+) -> TrainingPlan:
+    """Complete the [training] table: three passes over the data with a rate that falls to nothing, and so on.
+
+    Args:
+        hidden_size: of the encoder: smaller ones take larger steps.
+        batches_of: the number of batches of an epoch.
+
+    Raises:
+        ConfigError: an unknown key, a value out of range, or a metric that the task does not know.
+    """
+    usual: dict[str, Any] = {
+        "max_epochs": 3,
+        "batch_tokens": 2_000,
+        "learning_rate": 5e-5 if hidden_size >= 512 else 2e-4,
+        "schedule": "linear",
+        "beta2": 0.999,  # Devlin et al. 2019, A.2, as is the decay
+        "epsilon": 1e-6,
+        "weight_decay": 0.01,
+        "label_smoothing": 0.0,
+        "average_decay": 0.0,
+        "bf16_products": fast_in_bf16(),
+        "dev_metric": METRICS[task][0],
+        "log_every": 20,
+    }
+    values = {**usual, **given}
+    draft = from_dict(TrainingPlan, values, f"{where}, [training]")
+    if draft.dev_metric not in METRICS[task]:
+        raise ConfigError(
+            f"{where}: training.dev_metric {draft.dev_metric!r} says nothing of --task {task}. "
+            f"Known are {', '.join(METRICS[task])}."
+        )
+    steps = max(1, batches_of(draft) // draft.batches_per_step)  # of an epoch
+    values.setdefault("max_steps", max(1, (draft.max_epochs or 3) * steps))
+    values.setdefault("warmup_steps", values["max_steps"] // 10)
+    values.setdefault("validate_every", min(steps, max(1, values["max_steps"] // 3)))
+    values.setdefault("save_every", values["validate_every"])
+    return from_dict(TrainingPlan, values, f"{where}, [training]")

@@ -1,0 +1,215 @@
+"""Fine-tuning an encoder: what it learns from and is validated with, and the run in its folder."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from regard.config import from_dict
+from regard.data import labelled
+from regard.data.labelled import LabelledSet, LabelTask, check_task
+from regard.data.text_tokens import TextTokens
+from regard.engines.encoder import EncoderEngine
+from regard.errors import DataError, ModelError
+from regard.judging import judge
+from regard.models import ENCODERS
+from regard.models.folder import WEIGHTS_FILE, find, load_encoder, save_encoder
+from regard.models.heads import HeadConfig, TaskModel
+from regard.models.protocol import Encoder
+from regard.nn.layers import multiply_in_bf16
+from regard.runs.card import write_label_card
+from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
+from regard.runs.folder import RunFolder, facts_of
+from regard.runs.reporter import Reporter
+from regard.runs.session import Learner, Session, Validation
+from regard.runs.sizes import ENCODER_SIZES
+from regard.training.batches import epoch_order
+from regard.training.examples import IdTexts, LabelBatch, encode_labelled
+from regard.training.loss import Losses, label_loss
+from regard.training.optimizer import WeightAverage, adamw
+from regard.training.plan import TrainingPlan
+
+_SAMPLES = 3  # dev texts that are shown at each validation
+_NUMBER = "value"  # the label of a head that predicts a number
+
+
+@dataclass(frozen=True)
+class LabelLesson:
+    """Labelled texts; see `runs.session.Lesson`."""
+
+    train: IdTexts
+    dev: LabelledSet
+    tokens: TextTokens
+    plan: TrainingPlan
+    unit: str = "labels"
+
+    def loss(self, model: TaskModel, batch: LabelBatch) -> Losses:
+        return label_loss(model, batch, label_smoothing=self.plan.label_smoothing)
+
+    def validate(self, model: TaskModel) -> Validation:
+        """Loss, and the scores of the task."""
+        found = judge(EncoderEngine(model, self.tokens), model.config.labels, self.dev)
+        row = {"dev_loss": found.loss, **{f"dev_{key}": score.value for key, score in found.scores.items()}}
+        told = zip(found.texts[:_SAMPLES], found.gold, found.predicted, strict=False)
+        samples = [
+            (text, gold, predicted if predicted == gold else f"{predicted} (gold: {gold})")
+            for text, gold, predicted in told
+        ]
+        if model.config.labels == (_NUMBER,):
+            samples = []  # these numbers are not in the labels' own unit; see `_scale`
+        if self.plan.dev_metric == "loss":
+            row["dev_negative_loss"] = -found.loss
+            return Validation(row, "dev_negative_loss", samples)
+        return Validation(row, f"dev_{self.plan.dev_metric}", samples)
+
+
+class Finetuning:
+    """One fine-tuning run in its folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: HeadSettings,
+        training: Mapping[str, Any],
+        data: LabelledData,
+        where: str = "settings",
+        reporter: Reporter | None = None,
+    ):
+        """Make ready to run.
+
+        Args:
+            training: the [training] table as far as it was given.
+            where: what it was read from, for messages.
+        """
+        self.folder = RunFolder(folder)
+        self.model, self.training, self.data, self.where = model, training, data, where
+        self.task: LabelTask = check_task(model.task)
+        draft = from_dict(TrainingPlan, training, f"{where}, [training]")  # a mistake shows before the data is read
+        self.seed, self.threads = draft.seed, draft.threads
+        self.reporter = reporter or Reporter()
+
+    def train(self, train_rows: LabelledSet, dev_rows: LabelledSet) -> dict[str, Any]:
+        """Train to the end of the plan, from the newest checkpoint if there is one, and write `model/`.
+
+        Returns:
+            The best validation's row.
+
+        Raises:
+            CheckpointError: the folder holds a run with other settings or data.
+            DataError: no text fits into the model, or there is nothing to tell apart.
+            ModelError: the base cannot be fine-tuned.
+            Stopped: a signal came; a checkpoint was written.
+            TrainingError: the loss is not finite.
+            StorageError: the disk refused.
+        """
+        with self.folder.locked():
+            return self._train(train_rows, dev_rows)
+
+    def _train(self, train_rows: LabelledSet, dev_rows: LabelledSet) -> dict[str, Any]:
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        torch.manual_seed(self.seed)
+        labels = (_NUMBER,) if self.task == "regress" else tuple(train_rows.names())
+        if len(labels) < 2 and self.task != "regress":
+            raise DataError(f"every text has the label {', '.join(labels)}: there is nothing to tell apart.")
+        model, tokens, model_settings = self._model(train_rows, labels)
+        limit = model.encoder.config.max_length
+        mean, spread = _scale(train_rows) if self.task == "regress" else (0.0, 1.0)
+        encoded = self._encode(train_rows, tokens, labels, limit, mean, spread)
+        plan = plan_from(
+            self.training,
+            self.task,
+            model.encoder.config.hidden_size,
+            lambda draft: len(epoch_order(encoded, draft.batch_tokens, draft.seed, 0)),
+            self.where,
+        )
+        settings = FinetuneSettings(model_settings, plan, self.data)
+        self.folder.settle(settings.to_toml())
+        if plan.bf16_products:
+            multiply_in_bf16(model)
+        average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
+        learner = Learner(model, adamw(model, plan, model.levels()), average)
+        facts = facts_of(settings.to_toml(), labelled.fingerprint(train_rows), labelled.fingerprint(dev_rows))
+        dev = _rescaled(dev_rows, mean, spread) if self.task == "regress" else dev_rows
+        lesson = LabelLesson(encoded, dev, tokens, plan)
+        best = Session(self.folder.path, plan, learner, lesson, facts, self.reporter).run()
+        weights = self.folder.best_weights(best["step"], plan)
+        if self.task == "regress":  # the head learnt in units of the labels' spread around their mean
+            weights["head.output.weight"] = weights["head.output.weight"] * spread
+            weights["head.output.bias"] = weights["head.output.bias"] * spread + mean
+        card = write_label_card(settings, model, len(train_rows), len(dev_rows), best, facts)
+        save_encoder(self.folder.path / "model", model, weights, tokens, card)
+        return best
+
+    def _model(self, rows: LabelledSet, labels: tuple[str, ...]) -> tuple[TaskModel, TextTokens, HeadSettings]:
+        """The encoder to go on with, or a new one, under its head; its tokenizer; the [model] table."""
+        name = self.model.base
+        head = HeadConfig(task="tag" if self.task == "tag" else "classify", labels=labels, dropout=self.model.dropout)
+        if name in ENCODER_SIZES and not Path(name).exists():
+            texts = [part for text in rows.texts for part in ([text] if isinstance(text, str) else text)]
+            size, lowercase = self.model.vocab_size, self.model.lowercase
+            tokens = self.folder.tokens(TextTokens.load, lambda: TextTokens.train(texts, size, lowercase=lowercase))
+            arch, sizes = ENCODER_SIZES[name]
+            values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": self.model.max_length, "pooled": True}
+            config_class, model_class = ENCODERS[arch]
+            return TaskModel(model_class(from_dict(config_class, values, name)), head), tokens, self.model
+        if not Path(name).exists():
+            known = ", ".join(ENCODER_SIZES)
+            raise ModelError(f"{name}: is no folder, and no size to begin from nothing with ({known}).")
+        loaded = load_encoder(Path(name))
+        if loaded.tokens is None:
+            raise ModelError(f"{name}: was imported without its tokenizer, so it cannot read text.")
+        digest = hashlib.sha256((find(Path(name)) / WEIGHTS_FILE).read_bytes()).hexdigest()
+        encoder = loaded.model.encoder
+        if not encoder.config.pooled and head.task == "classify":
+            encoder = _pooled(encoder)
+        model = TaskModel(encoder, head)
+        before = loaded.model.config
+        if (before.task, before.labels) == (head.task, head.labels) and head.labels != (_NUMBER,):
+            assert model.head is not None
+            assert loaded.model.head is not None
+            model.head.load_state_dict(loaded.model.head.state_dict())  # the same question as before
+        return model, loaded.tokens, dataclasses.replace(self.model, base_sha256=digest)
+
+    def _encode(
+        self,
+        rows: LabelledSet,
+        tokens: TextTokens,
+        labels: tuple[str, ...],
+        limit: int,
+        mean: float,
+        spread: float,
+    ) -> IdTexts:
+        if self.task == "regress":
+            rows, labels = _rescaled(rows, mean, spread), ()
+        inputs = tokens.encode_all(rows.texts)
+        encoded = encode_labelled(rows, inputs, labels, max_length=limit, pad_id=tokens.id_of("pad"))
+        if too_long := len(rows) - len(encoded):
+            self.reporter.note(f"{too_long:,} training texts have more than {limit:,} tokens: not trained on.")
+        return encoded
+
+
+def _pooled(encoder: Encoder) -> Encoder:
+    """The encoder with a pooling layer that has learnt nothing yet."""
+    config = dataclasses.replace(encoder.config, pooled=True)
+    pooled = type(encoder)(config)
+    pooled.load_state_dict(encoder.state_dict(), strict=False)  # all but the new layer
+    return pooled
+
+
+def _scale(rows: LabelledSet) -> tuple[float, float]:
+    """Mean and standard deviation of labels that are numbers."""
+    values = torch.tensor([float(label) for label in rows.labels if isinstance(label, str)], dtype=torch.float64)
+    spread = values.std(correction=0).item()
+    if not spread > 0:
+        raise DataError(f"every text has the number {values[0].item():g}: there is nothing to learn.")
+    return values.mean().item(), spread
+
+
+def _rescaled(rows: LabelledSet, mean: float, spread: float) -> LabelledSet:
+    labels = [repr((float(label) - mean) / spread) for label in rows.labels if isinstance(label, str)]
+    return LabelledSet(rows.texts, list(labels), rows.weights, rows.skipped)

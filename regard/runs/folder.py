@@ -1,0 +1,131 @@
+"""A run's folder: one process at a time, settings that do not change under it, the weights of its best step."""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+import regard
+from regard.config import read_toml
+from regard.data.text_tokens import TextTokens
+from regard.data.tokens import Tokens
+from regard.errors import CheckpointError, ModelError, StorageError
+from regard.training import checkpoint
+from regard.training.plan import TrainingPlan
+
+AnyTokens = TypeVar("AnyTokens", Tokens, TextTokens)
+
+
+class RunFolder:
+    """A run's folder."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Within this block no other process trains here; the folder is made if it is missing.
+
+        Raises:
+            CheckpointError: another process trains here.
+            StorageError: the disk refused.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / ".lock").open("a")
+        except OSError as error:
+            raise StorageError(f"{self.path}: cannot be written ({error.strerror}).") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise CheckpointError(
+                    f"{self.path}: another process is training here. Wait for it, or use another --out."
+                ) from error
+            yield
+
+    def settle(self, wanted: str) -> None:
+        """Write config.toml, or refuse when the folder's own says something that changes the outcome.
+
+        Raises:
+            CheckpointError: the folder holds a run with other settings.
+        """
+        path = self.path / "config.toml"
+        if path.exists():
+            old, new = read_toml(path), tomllib.loads(wanted)
+            differing = [
+                f"{section}.{key} was {old.get(section, {}).get(key)!r} and is now {new.get(section, {}).get(key)!r}"
+                for section in sorted(set(old) | set(new))
+                for key in sorted(set(old.get(section, {})) | set(new.get(section, {})))
+                if old.get(section, {}).get(key) != new.get(section, {}).get(key) and (section, key) not in _MAY_CHANGE
+            ]
+            if differing:
+                raise CheckpointError(
+                    f"{self.path}: holds a run with other settings: {'; '.join(differing)}. "
+                    "Use the same settings to go on, or another --out."
+                )
+        checkpoint.write_file(path, wanted.encode())
+
+    def tokens(self, load: Callable[[Path, dict[str, Any]], AnyTokens], make: Callable[[], AnyTokens]) -> AnyTokens:
+        """The tokenizer that this run made when it began, or else a new one, kept for the run's resumptions.
+
+        Raises:
+            ModelError: what is there cannot be read.
+            StorageError: the disk refused.
+        """
+        folder = self.path / "tokens"
+        facts_path = folder / "tokens.json"
+        if facts_path.exists():
+            try:
+                facts = json.loads(facts_path.read_bytes())
+            except (OSError, ValueError) as error:
+                raise ModelError(f"{facts_path}: cannot be read as JSON ({error}). Use another --out.") from error
+            return load(folder, facts)
+        tokens = make()
+        try:
+            folder.mkdir(exist_ok=True)
+            facts = tokens.save(folder)
+            for path in folder.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(f"{folder}: could not be written ({error.strerror}).") from error
+        checkpoint.write_file(facts_path, json.dumps(facts).encode())  # last: without it the folder does not count
+        return tokens
+
+    def best_weights(self, step: int, plan: TrainingPlan) -> dict[str, Tensor]:
+        """What was validated at this step: the average where there is one."""
+        file = checkpoint.AVERAGE_FILE if plan.average_decay else checkpoint.WEIGHTS_FILE
+        return checkpoint.read_weights(checkpoint.folder_of(self.checkpoints, step) / file)
+
+
+def facts_of(settings: str, data: str, dev: str) -> dict[str, Any]:
+    """What a resumed run must have in common with the one before.
+
+    Args:
+        settings: config.toml.
+        data, dev: fingerprints.
+    """
+    return {
+        "data": data,
+        "dev": dev,
+        "settings": hashlib.sha256(settings.encode()).hexdigest(),
+        "versions": {"regard": regard.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "threads": torch.get_num_threads(),
+    }
+
+
+_MAY_CHANGE = {  # settings with which a run may go on: they end it, show it or save it, and change nothing on the way
+    ("training", key)
+    for key in ("max_epochs", "max_minutes", "patience", "log_every", "save_every", "keep_checkpoints", "threads")
+}
