@@ -17,6 +17,8 @@ METRICS: dict[LabelTask, tuple[str, ...]] = {  # what can be called best, by tas
     "tag": ("entity_f1", "accuracy", "loss"),
 }
 
+_EPOCHS = 3  # passes over the data, where neither these nor steps are given
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledData:
@@ -83,7 +85,7 @@ def plan_from(
         ConfigError: an unknown key, a value out of range, or a metric that the task does not know.
     """
     usual: dict[str, Any] = {
-        "max_epochs": 3,
+        "max_epochs": 0 if "max_steps" in given else _EPOCHS,
         "batch_tokens": 2_000,
         "learning_rate": 5e-5 if hidden_size >= 512 else 2e-4,
         "schedule": "linear",
@@ -104,7 +106,7 @@ def plan_from(
             f"Known are {', '.join(METRICS[task])}."
         )
     steps = max(1, batches_of(draft) // draft.batches_per_step)  # of an epoch
-    values.setdefault("max_steps", max(1, (draft.max_epochs or 3) * steps))
+    values.setdefault("max_steps", max(1, (draft.max_epochs or _EPOCHS) * steps))
     values.setdefault("warmup_steps", values["max_steps"] // 10)
     values.setdefault("validate_every", min(steps, max(1, values["max_steps"] // 3)))
     values.setdefault("save_every", values["validate_every"])

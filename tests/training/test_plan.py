@@ -24,7 +24,10 @@ def test_schedules() -> None:
     assert cosine.learning_rate_at(60) == pytest.approx(0.05)
     assert cosine.learning_rate_at(109) == pytest.approx(0.05 * (1 + math.cos(0.99 * math.pi)))
     assert TrainingPlan(learning_rate=0.1, warmup_steps=0, schedule="constant").learning_rate_at(10**6) == 0.1
-    for schedule in ("inverse_sqrt", "cosine", "constant"):
+    linear = TrainingPlan(learning_rate=0.1, warmup_steps=10, schedule="linear", max_steps=110)
+    assert [linear.learning_rate_at(step) for step in (10, 60)] == pytest.approx([0.1, 0.05])
+    assert 0 < linear.learning_rate_at(109) < 0.0011
+    for schedule in ("inverse_sqrt", "cosine", "linear", "constant"):
         assert 0 < TrainingPlan(warmup_steps=0, schedule=schedule).learning_rate_at(0) <= 0.002
 
 

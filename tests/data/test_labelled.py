@@ -1,0 +1,126 @@
+"""Labelled texts: which column is what, what is skipped and why, and dev sets that share no text with train."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regard.data.labelled import Columns, LabelTask, TagSpan, fingerprint, hold_out, load
+from regard.errors import ConfigError, DataError
+
+NONE = Columns()
+
+
+def written(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text, encoding="utf-8")
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns"),
+    [
+        ("a.tsv", "good\tfine film\nbad\tdull\n", NONE),
+        ("a.tsv", "Sentence\tid\tLabel\nfine film\t1\tgood\ndull\t2\tbad\n", NONE),
+        ("a.csv", "stars,review\ngood,fine film\nbad,dull\n", Columns(label="stars", text=("review",))),
+        ("a.tsv", "x\tfine\tgood\tfilm\ny\t\tbad\tdull\n", Columns(label="3", text=("2", "4"))),
+        ("a.jsonl", '{"text": "fine film", "label": "good"}\n{"label": "bad", "text": "dull"}\n', NONE),
+        ("a.jsonl", '{"t": "fine\\nfilm", "l": "good"}\n{"l": "bad", "t": "dull"}\n', Columns(label="l", text=("t",))),
+    ],
+)
+def test_columns_by_place_by_name_and_by_habit(tmp_path: Path, name: str, text: str, columns: Columns) -> None:
+    found = load([written(tmp_path, name, text)], "classify", columns)
+    assert (found.texts, found.labels) == (["fine film", "dull"], ["good", "bad"])
+    assert found.names() == ["bad", "good"]
+
+
+def test_pairs_of_texts(tmp_path: Path) -> None:
+    plain = written(tmp_path, "a.tsv", "1\tone\ttwo\n0\tthree\tfour\n")
+    headed = written(tmp_path, "b.csv", "sentence1,sentence2,label\none,two,1\nthree,four,0\n")
+    for path in (plain, headed):
+        found = load([path], "pair", NONE)
+        assert (found.texts, found.labels) == ([("one", "two"), ("three", "four")], ["1", "0"])
+    assert load([plain], "classify", NONE).texts == ["one", "three"]
+    turned = Columns(label="1", text=("3",), other="2")
+    assert load([plain], "regress", turned).texts == [("two", "one"), ("four", "three")]
+
+
+def test_labels_that_are_numbers_keep_their_order(tmp_path: Path) -> None:
+    rows = "".join(f'{{"label": {label}, "text": "a"}}\n' for label in (10, 9, 2.5, 10))
+    assert load([written(tmp_path, "a.jsonl", rows)], "classify", NONE).names() == ["2.5", "9", "10"]
+
+
+def test_what_is_skipped_is_counted(tmp_path: Path) -> None:
+    first = written(tmp_path, "a.tsv", "1\ta\n1\t \n\tb\n2\tc\n")
+    second = written(tmp_path, "b.tsv", "2\td\n")
+    found = load([first, f"{second}:2.5"], "classify", NONE)
+    assert found.texts == ["a", "c", "d"]
+    assert found.weights.tolist() == [1, 1, 2.5]
+    assert found.line() == "read 5 rows, used 3, skipped 2 (empty 2)"
+    with pytest.raises(DataError, match=r"no text with a label \(\{'empty': 1\}\)"):
+        load([written(tmp_path, "c.tsv", "1\t\n")], "classify", NONE)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "task", "columns", "message"),
+    [
+        ("a.tsv", "1\ta\n2\n", "classify", NONE, r"a\.tsv, line 2: 1 columns; at least 2 columns were expected"),
+        ("a.jsonl", '{"label": 1, "text": "a"}\n{"label": 1}\n', "classify", NONE, "line 2: 1 keys; the key 'text'"),
+        ("a.jsonl", '{"label": 1, "text": 2}\n', "classify", NONE, "line 1: the text is 2, a string was expected"),
+        ("a.jsonl", '{"label": [], "text": "a"}\n', "classify", NONE, r"line 1: the label is \[\]"),
+        (
+            "a.jsonl",
+            '{"stars": 1, "text": "a"}\n',
+            "classify",
+            NONE,
+            "no label or no text column can be told; there",
+        ),
+        ("a.csv", "x,y\n1,a\n", "classify", Columns(label="z", text=("y",)), "no column 'z'; there are 'x', 'y'. Name"),
+        ("a.csv", "label,text\n1,a\n", "pair", NONE, "no label or no text column.*--label and --text and --other"),
+        ("a.tsv", "1\ta\nnan\tb\n", "regress", NONE, r"a\.tsv, line 2: the label 'nan' is no finite number"),
+        ("a.tsv", "good\ta\n", "regress", NONE, "line 1: the label 'good' is no finite number, as --task regress"),
+        ("a.jsonl", '{"tokens": ["a"], "tags": []}\n', "tag", NONE, 'line 1: no "words" and "tags" that are lists'),
+    ],
+)
+def test_what_cannot_be_used_is_told(
+    tmp_path: Path, name: str, text: str, task: LabelTask, columns: Columns, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        load([written(tmp_path, name, text)], task, columns)
+
+
+def test_columns_are_names_or_numbers() -> None:
+    with pytest.raises(ConfigError, match="columns 1, text: give names only, or numbers only"):
+        Columns(label="1", text=("text",))
+    with pytest.raises(ConfigError, match="columns are counted from 1"):
+        Columns(label="0")
+
+
+def test_tags_keep_the_characters_they_stand_on(tmp_path: Path) -> None:
+    conll = written(tmp_path, "a.conll", "New York\tB-LOC\nis\tO\n\nup\tO\n")
+    lists = written(tmp_path, "a.jsonl", '{"tokens": ["New York", "is"], "ner_tags": ["B-LOC", "O"]}\n')
+    for path, count in ((conll, 2), (lists, 1)):
+        found = load([path], "tag", NONE)
+        assert (found.texts[0], len(found)) == ("New York is", count)
+        assert found.labels[0] == (TagSpan(0, 8, "B-LOC"), TagSpan(9, 11, "O"))
+        assert found.names() == ["B-LOC", "O"]
+
+
+def test_dev_shares_no_text_with_train(tmp_path: Path) -> None:
+    rows = "".join(f"{number % 2}\tText {number % 90}{'!' if number > 89 else ''}\n" for number in range(120))
+    found = load([written(tmp_path, "a.tsv", rows)], "classify", NONE)
+    train, dev, dropped = hold_out(found, 10, 1)
+    assert len(train) + len(dev) + dropped == 120
+    assert 5 <= len(dev) <= 10
+    bare = [{re.sub("!", "", str(text)).lower() for text in part.texts} for part in (train, dev)]
+    assert not bare[0] & bare[1]
+    assert hold_out(found, 10, 1)[1].texts == dev.texts != hold_out(found, 10, 2)[1].texts
+
+
+def test_a_fingerprint_sees_every_change(tmp_path: Path) -> None:
+    found = load([written(tmp_path, "a.tsv", "1\ta\tb\n2\tc\td\n")], "pair", NONE)
+    prints = {fingerprint(found), fingerprint(found.select(np.array([1, 0]))), fingerprint(found.select(np.array([0])))}
+    found.labels[0] = "3"
+    prints.add(fingerprint(found))
+    found.weights[0] = 2
+    assert len(prints | {fingerprint(found)}) == 5

@@ -1,0 +1,194 @@
+"""Fine-tuning learns, goes on as if nothing had happened, and refuses what does not fit."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_model import make_encoder_folder, make_text_tokens
+from tiny_run import Listener
+
+import regard
+from regard.errors import CheckpointError, ConfigError, DataError, ModelError
+from regard.models.folder import load_encoder
+from regard.runs.data import prepare_labelled
+from regard.runs.finetune_settings import HeadSettings, LabelledData
+from regard.runs.finetuning import Finetuning
+from regard.training import checkpoint
+
+SETTINGS: dict[str, Any] = {
+    "max_steps": 60,
+    "batch_tokens": 120,
+    "learning_rate": 0.003,
+    "warmup_steps": 5,
+    "validate_every": 30,
+    "save_every": 10,
+    "threads": 1,
+    "average_decay": 0.9,
+}
+ANIMALS = ["cat", "dog", "bird"]
+
+
+class Killed(BaseException):
+    """Ends a run in the middle."""
+
+
+def write(folder: Path, task: str, count: int = 160) -> str:
+    """Texts that tell their label: whether there is a bird (in a pair: in the second), how many cats, what is alive."""
+    numbers = random.Random(2)
+    rows = []
+    for _ in range(count):
+        words = [numbers.choice(["the", "sees", "to", *ANIMALS]) for _ in range(numbers.randint(3, 9))]
+        if task == "tag":
+            rows.append("".join(f"{word}\t{'B-A' if word in ANIMALS else 'O'}\n" for word in words))
+        elif task == "regress":
+            rows.append(f"{100 + 10 * words.count('cat')}\t{' '.join(words)}")
+        elif task == "pair":
+            other = [numbers.choice(ANIMALS), *numbers.sample(words, 2)]
+            rows.append(f"{'yes' if 'bird' in other else 'no'}\t{' '.join(words)}\t{' '.join(other)}")
+        else:
+            rows.append(f"{'yes' if 'bird' in words else 'no'}\t{' '.join(words)}")
+    path = folder / ("data.conll" if task == "tag" else "data.tsv")
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def train(
+    out: Path, data: str, base: Path | str, task: str = "classify", dies_at: int = 0, **training: Any
+) -> tuple[dict[str, Any], Listener]:
+    class Dying(Listener):
+        def progress(self, progress: Any, *_: Any) -> None:
+            super().progress(progress)
+            if progress.step == dies_at:
+                raise Killed
+
+    listener = Dying()
+    labelled = LabelledData(train=(data,), dev_rows=16)
+    head = HeadSettings(base=str(base), task=task, vocab_size=60, max_length=32)
+    run = Finetuning(out, head, {**SETTINGS, **training}, labelled, reporter=listener)
+    return run.train(*prepare_labelled(labelled, run.task, run.seed, listener.note)), listener
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_encoder_folder(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "least"),
+    [
+        ("classify", "dev_accuracy", 90),
+        ("tag", "dev_entity_f1", 95),
+        ("regress", "dev_spearman", 80),
+        ("pair", "dev_accuracy", 80),
+    ],
+)
+def test_each_task_is_learnt_from_nothing(tmp_path: Path, task: str, key: str, least: float) -> None:
+    best, _ = train(
+        tmp_path / "run",
+        write(tmp_path, task, 400),
+        "bert-tiny",
+        task,
+        max_steps=160,
+        validate_every=40,
+        batch_tokens=400,
+    )
+    assert best[key] >= least
+    model = regard.load(tmp_path / "run")
+    if task == "regress":  # in the labels' own unit
+        few, many = model.predict(["the dog sees the dog", "cat cat cat sees cat"])
+        assert isinstance(few, float)
+        assert isinstance(many, float)
+        assert 95 < few < 115 < many < 150
+    card = (tmp_path / "run" / "model" / "README.md").read_text()
+    assert f"Best of 16 dev texts at step {best['step']}" in card
+
+
+def test_a_run_that_died_goes_on_bit_for_bit(tmp_path: Path, base: Path) -> None:
+    data = write(tmp_path, "classify")
+    for extra in ({}, {"unfreeze_steps": 12, "layer_decay": 0.7}):
+        whole, parts = tmp_path / f"whole{len(extra)}", tmp_path / f"parts{len(extra)}"
+        train(whole, data, base, **extra)
+        for step in (7, 33):
+            with pytest.raises(Killed):
+                train(parts, data, base, dies_at=step, **extra)
+        _, listener = train(parts, data, base, **extra)
+        assert "going on from step-000030" in listener.notes
+        for name in ("weights", "average", "optimizer"):
+            files = [
+                (run / "checkpoints" / "step-000060" / f"{name}.safetensors").read_bytes() for run in (whole, parts)
+            ]
+            assert files[0] == files[1], name
+        models = [(run / "model" / "model.safetensors").read_bytes() for run in (whole, parts)]
+        assert models[0] == models[1]
+
+
+def test_layers_that_are_frozen_stay_as_they_were(tmp_path: Path, base: Path) -> None:
+    train(tmp_path / "run", write(tmp_path, "classify"), base, unfreeze_steps=1000, average_decay=0.0)
+    before = dict(load_encoder(base).model.encoder.named_parameters())
+    weights = checkpoint.read_weights(tmp_path / "run" / "checkpoints" / "step-000060" / "weights.safetensors")
+    changed = {name for name, value in before.items() if not torch.equal(value, weights[f"encoder.{name}"])}
+    assert changed == {"pooler.weight", "pooler.bias"}
+
+
+def test_the_same_question_goes_on_with_its_head(tmp_path: Path, base: Path) -> None:
+    data = write(tmp_path, "classify")
+    first, _ = train(tmp_path / "first", data, base)
+    again, _ = train(tmp_path / "again", data, tmp_path / "first", max_steps=1, learning_rate=1e-9)
+    assert again["dev_accuracy"] == first["dev_accuracy"]
+
+
+def test_an_encoder_without_pooling_gets_it(tmp_path: Path) -> None:
+    base = make_encoder_folder(tmp_path / "base", pooled=False)
+    train(tmp_path / "run", write(tmp_path, "classify"), base, max_steps=2)
+    assert load_encoder(tmp_path / "run").model.encoder.pooler is not None
+    train(tmp_path / "tags", write(tmp_path, "tag"), base, "tag", max_steps=2)
+    assert load_encoder(tmp_path / "tags").model.encoder.pooler is None
+
+
+def test_steps_follow_the_data(tmp_path: Path, base: Path) -> None:
+    out = tmp_path / "run"
+    data = write(tmp_path, "classify")
+    few = dict.fromkeys(("max_steps", "warmup_steps", "validate_every", "save_every"))
+    kept = {key: value for key, value in SETTINGS.items() if key not in few}
+    labelled = LabelledData(train=(data,), dev_rows=16)
+    run = Finetuning(out, HeadSettings(base=str(base), task="classify"), {**kept, "max_epochs": 2}, labelled)
+    rows = prepare_labelled(labelled, run.task, run.seed, lambda text: None)
+    run.train(*rows)
+    state = json.loads(max((out / "checkpoints").iterdir()).joinpath("state.json").read_text())
+    assert state["position"] == [2, 0]
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path, base: Path) -> None:
+    data = write(tmp_path, "classify")
+    train(tmp_path / "run", data, base, max_steps=2)
+    with pytest.raises(CheckpointError, match=r"training\.learning_rate was 0\.003 and is now 0\.01"):
+        train(tmp_path / "run", data, base, max_steps=2, learning_rate=0.01)
+    with pytest.raises(CheckpointError, match="other training data"):
+        train(tmp_path / "run", write(tmp_path, "classify", 159), base, max_steps=3 - 1)
+    with pytest.raises(ModelError, match=r"bert-huge: is no folder, and no size to begin .*bert-tiny"):
+        train(tmp_path / "x", data, "bert-huge")
+    with pytest.raises(ConfigError, match="dev_metric 'entity_f1' says nothing of --task classify"):
+        train(tmp_path / "x", data, base, dev_metric="entity_f1")
+    (tmp_path / "one.tsv").write_text("a\tthe cat\n" * 15 + "".join(f"a\tcat {n}\n" for n in range(20)))
+    with pytest.raises(DataError, match="every text has the label a: there is nothing to tell apart"):
+        train(tmp_path / "x", str(tmp_path / "one.tsv"), base)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(ModelError, match=r"no config\.json here"):
+        train(tmp_path / "x", data, tmp_path / "bare")
+
+
+def test_another_base_under_the_same_name_is_noticed(tmp_path: Path) -> None:
+    base = make_encoder_folder(tmp_path / "base")
+    data = write(tmp_path, "classify")
+    train(tmp_path / "run", data, base, max_steps=2)
+    from regard.models.folder import save_encoder
+
+    tokens = make_text_tokens(tmp_path)
+    model = load_encoder(base).model
+    weights = {name: value + 1 for name, value in model.named_parameters()}
+    save_encoder(base, model, weights, tokens, "# Other\n")
+    with pytest.raises(CheckpointError, match=r"model\.base_sha256 was"):
+        train(tmp_path / "run", data, base, max_steps=2)

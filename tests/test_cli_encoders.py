@@ -1,0 +1,91 @@
+"""Encoders from a shell: taught, scored, used; and the mistakes that people make on the way."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from command_line import Command
+from tiny_model import make_encoder_folder, make_folder
+
+SMALL = [
+    *("--set", "training.max_steps=120", "--set", "training.validate_every=40", "--set", "training.batch_tokens=200"),
+    *("--set", "training.learning_rate=0.003", "--set", "training.threads=1", "--set", "data.dev_rows=20"),
+]
+
+
+@pytest.fixture(scope="module")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A heading, then whether a bird is in the text."""
+    numbers = random.Random(3)
+    rows = []
+    for number in range(240):
+        words = [numbers.choice(["the", "cat", "dog", "sees", "bird", "to"]) for _ in range(numbers.randint(2, 6))]
+        rows.append(f'{number},{"yes" if "bird" in words else "no"},"{" ".join(words)}"')
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    path.write_text("id,bird,review\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+COLUMNS = ["--label", "bird", "--text", "review"]
+
+
+def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, reviews: Path) -> None:
+    out = tmp_path / "run"
+    taught = run("finetune", "bert-tiny", reviews, "--task", "classify", *COLUMNS, "--out", out, *SMALL)
+    assert taught.status == 0, taught.err
+    assert "read 240 rows, used 240" in taught.err
+    assert f"try: regard predict {out} < text.txt" in taught.err
+    scored = run("evaluate", out, reviews, *COLUMNS, "--out", tmp_path / "labels.txt")
+    assert scored.status == 0, scored.err
+    assert scored.lines[0] == f"{out} on {reviews}: 240 texts"
+    predicted = (tmp_path / "labels.txt").read_text().split("\n")[:-1]
+    gold = [line.split(",")[1] for line in reviews.read_text().split("\n")[1:-1]]
+    right = 100 * sum(a == b for a, b in zip(gold, predicted, strict=True)) / len(gold)
+    assert right > 90
+    assert f"accuracy {right:.2f}".split() == scored.lines[2].split()[:2]
+    report = json.loads(run("evaluate", out, reviews, *COLUMNS, "--json").out)
+    assert report["scores"]["accuracy"]["value"] == pytest.approx(right)
+    assert {row["label"]: row["n"] for row in report["classes"]} == {name: gold.count(name) for name in ("no", "yes")}
+    used = run("predict", out, stdin="the bird sees\nthe dog\n")
+    assert [line.split("\t")[0] for line in used.lines] == ["yes", "no"]
+
+
+def test_the_same_command_goes_on(run: Command, tmp_path: Path, reviews: Path) -> None:
+    command = ["finetune", "bert-tiny", reviews, "--task", "classify", *COLUMNS, "--out", tmp_path / "run"]
+    first = run(*command, *SMALL, "--set", "training.max_steps=2", "--set", "model.max_length=40")
+    assert first.status == 0, first.err
+    again = run(*command, *SMALL, "--set", "training.max_steps=2", "--set", "model.max_length=40")
+    assert "already at step 2 of 2: nothing left to train" in again.err
+
+
+def test_mistakes(run: Command, tmp_path: Path, reviews: Path) -> None:
+    base = make_encoder_folder(tmp_path / "base")
+    translator = make_folder(tmp_path / "translator")
+    out = tmp_path / "run"
+    taught = ["--task", "classify", *COLUMNS, "--out", out]
+    for arguments, message in [
+        (["finetune", base, reviews, "--task", "guess", "--out", out], "task 'guess' is unknown. Known are classify"),
+        (["finetune", base, reviews, "--task", "classify", "--label", "stars", "--out", out], "no column 'stars'"),
+        (["finetune", translator, reviews, *taught], "expected an encoder"),
+        (
+            ["finetune", base, reviews, *taught, "--set", "model.size=3"],
+            "setting size",
+        ),
+        (
+            ["finetune", base, reviews, *taught, "--set", "tokens.a=3"],
+            "table [tokens]",
+        ),
+        (["finetune", base, tmp_path / "no.tsv", "--task", "classify", "--out", out], "no.tsv: there is no such file"),
+        (["evaluate", base, reviews, *COLUMNS], "it cannot be scored: it has no head that labels"),
+        (["evaluate", base, reviews, *COLUMNS, "--paper", "de"], "--paper and --reverse are for translators"),
+    ]:
+        found = run(*arguments)
+        assert found.status == 2, found.err
+        assert "Traceback" not in found.err
+        assert message in found.err
+        assert not found.out
+    assert not out.exists() or not (out / "config.toml").exists()
