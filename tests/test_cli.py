@@ -36,6 +36,7 @@ COMMANDS = (
     "look",
     "align",
     "heads",
+    "pretrain",
     "finetune",
     "predict",
     "compare",

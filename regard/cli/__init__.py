@@ -27,6 +27,7 @@ for command in (  # in the order of `regard --help`
     looking.look,
     looking.align,
     looking.heads,
+    finetuning.pretrain,
     finetuning.finetune,
     predicting.predict,
     training.compare,

@@ -4,11 +4,13 @@ Truncation and padding, which such files may ask for, are turned off: a text tha
 or refuse, never cut in silence.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tokenizers
 from tokenizers.decoders import WordPiece as WordPieceDecoder
 from tokenizers.models import WordPiece
@@ -20,6 +22,7 @@ from tokenizers.trainers import WordPieceTrainer
 from regard.errors import DataError, ModelError
 
 TOKENIZER_FILE = "tokenizer.json"
+_MOST_LETTERS = 1_000  # of a vocabulary that is learnt
 ROLES = ("pad", "unk", "start", "end", "mask")  # of special tokens; BERT writes [PAD] [UNK] [CLS] [SEP] [MASK]
 
 
@@ -63,10 +66,11 @@ class TextTokens:
                 raise ModelError(f"the {role} token {token!r} is not in the tokenizer's vocabulary.")
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocab_size: int, *, lowercase: bool = True) -> "TextTokens":
-        """Learn a WordPiece vocabulary as BERT has it (Devlin et al. 2019) of texts.
+    def train(cls, texts: Callable[[], Iterable[str]], vocab_size: int, *, lowercase: bool = True) -> "TextTokens":
+        """Learn a WordPiece vocabulary as BERT has it (Devlin et al. 2019); equal texts give equal vocabularies.
 
         Args:
+            texts: gives them; they are read twice.
             vocab_size: at most; few texts give fewer pieces.
             lowercase: make no difference between upper and lower case, nor between a letter and its accented forms.
 
@@ -75,18 +79,26 @@ class TextTokens:
         """
         special = dict(zip(ROLES, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), strict=True))
         tokenizer = wordpiece(WordPiece(unk_token=special["unk"]), lowercase=lowercase)
+        letters = _alphabet(tokenizer, texts())
+        if not letters:
+            raise DataError("the texts have no words to make a vocabulary of.")
+        # The library numbers letters inside words in the order of a hash table, and breaks ties by number: the same
+        # texts would give another vocabulary each time. As special tokens they have their numbers beforehand.
+        inside = [f"##{letter}" for letter in letters if letter.isalnum()]
         trainer = WordPieceTrainer(
             vocab_size=vocab_size,
             min_frequency=2,
-            limit_alphabet=1_000,  # rare letters of other scripts would fill the vocabulary
-            special_tokens=list(special.values()),
+            initial_alphabet=letters,
+            limit_alphabet=len(letters),
+            special_tokens=[*special.values(), *inside],
             show_progress=False,
         )
-        tokenizer.train_from_iterator(texts, trainer)
-        if tokenizer.get_vocab_size() <= len(special):
-            raise DataError("the texts have no words to make a vocabulary of.")
-        frame_with(tokenizer, special["start"], special["end"])
-        return cls(tokenizer, special)
+        tokenizer.train_from_iterator(texts(), trainer)
+        # Made anew, for there "##a" must not be a special token.
+        found = wordpiece(WordPiece(tokenizer.get_vocab(), unk_token=special["unk"]), lowercase=lowercase)
+        found.add_special_tokens(list(special.values()))
+        frame_with(found, special["start"], special["end"])
+        return cls(found, special)
 
     def id_of(self, role: str) -> int:
         """The id of a special token.
@@ -109,6 +121,17 @@ class TextTokens:
             TextIds(found.ids, found.type_ids, found.offsets, [bool(mark) for mark in found.special_tokens_mask])
             for found in self._tokenizer.encode_batch(list(texts))
         ]
+
+    def encode_bare(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of several texts, without special tokens."""
+        return [found.ids for found in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def starts_word(self) -> np.ndarray:
+        """Of each id, whether it begins a word, bool (V,): WordPiece marks what does not, other kinds what does."""
+        pieces = [self._tokenizer.id_to_token(number) or "" for number in range(self.vocab_size)]
+        if any(piece.startswith("##") for piece in pieces):
+            return np.array([not piece.startswith("##") for piece in pieces])
+        return np.array([piece[:1] in ("Ġ", "▁", "Ċ") for piece in pieces])
 
     def encode_masked(self, parts: Sequence[str]) -> TextIds:
         """The parts of one text with a mask between each two; spans count the characters of their own part.
@@ -161,6 +184,17 @@ class TextTokens:
             return cls(read_tokenizer(folder / TOKENIZER_FILE), special)
         except ModelError as error:
             raise ModelError(f"{folder}: {error}") from error
+
+
+def _alphabet(tokenizer: tokenizers.Tokenizer, texts: Iterable[str]) -> list[str]:
+    """The most frequent letters, in order; rarer ones of other scripts would fill the vocabulary."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(tokenizer.normalizer.normalize_str(text))
+    letters = sorted(
+        (letter for letter in counts if not letter.isspace()), key=lambda letter: (-counts[letter], letter)
+    )
+    return sorted(letters[:_MOST_LETTERS])
 
 
 def wordpiece(model: WordPiece, *, lowercase: bool, **normalizer: Any) -> tokenizers.Tokenizer:

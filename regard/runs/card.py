@@ -1,6 +1,6 @@
 """The model card, from the run's facts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -92,6 +92,44 @@ def write_label_card(
         f"Dev: {', '.join(data.dev) or 'held out of the training data'}  \nsha256 of the texts: {facts['dev']}",
         "",
         *_made_with(settings.to_toml(), facts),
+    ]
+    return "\n".join(body)
+
+
+def write_corpus_card(
+    settings: str,
+    base: str,
+    files: Sequence[str],
+    model: TaskModel,
+    num_tokens: int,
+    best: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> str:
+    """README.md of a pre-trained encoder's folder."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    body = [
+        "---",
+        "library_name: regard",
+        "pipeline_tag: fill-mask",
+        "---",
+        "",
+        f"# {base}, pre-trained on masked words",
+        "",
+        f"Trained with regard {facts['versions']['regard']} on {num_tokens:,} tokens; {parameters:,} parameters.",
+        "",
+        f"Best at step {best['step']:,}: {best['dev_loss']:.3f} nats a masked token of dev "
+        f"(guessing by frequency: {best['dev_unigram_loss']:.3f}), {best['dev_accuracy']:.1f} % right.",
+        "",
+        "## Use",
+        "",
+        '    echo "The cat [MASK] on the mat." | regard predict THIS-FOLDER --fill',
+        "    regard finetune THIS-FOLDER labelled.tsv --task classify --out runs/mine",
+        "",
+        "## Data",
+        "",
+        f"{', '.join(files)}  \nsha256 of the text: {facts['data']}",
+        "",
+        *_made_with(settings, facts),
     ]
     return "\n".join(body)
 

@@ -61,9 +61,6 @@ class LabelLesson:
         ]
         if model.config.labels == (_NUMBER,):
             samples = []  # these numbers are not in the labels' own unit; see `_scale`
-        if self.plan.dev_metric == "loss":
-            row["dev_negative_loss"] = -found.loss
-            return Validation(row, "dev_negative_loss", samples)
         return Validation(row, f"dev_{self.plan.dev_metric}", samples)
 
 
@@ -152,7 +149,9 @@ class Finetuning:
         if name in ENCODER_SIZES and not Path(name).exists():
             texts = [part for text in rows.texts for part in ([text] if isinstance(text, str) else text)]
             size, lowercase = self.model.vocab_size, self.model.lowercase
-            tokens = self.folder.tokens(TextTokens.load, lambda: TextTokens.train(texts, size, lowercase=lowercase))
+            tokens = self.folder.tokens(
+                TextTokens.load, lambda: TextTokens.train(lambda: texts, size, lowercase=lowercase)
+            )
             arch, sizes = ENCODER_SIZES[name]
             values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": self.model.max_length, "pooled": True}
             config_class, model_class = ENCODERS[arch]

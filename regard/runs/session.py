@@ -37,8 +37,14 @@ class Validation:
     """How good a model is."""
 
     row: dict[str, float]  # scores by their names, "dev_loss" and so on
-    decisive: str  # the one that says which model is best; more is better
+    decisive: str  # the one that says which model is best: more is better, but of a loss
     samples: list[tuple[str, str, str]]  # source, reference, what the model makes of it
+    remark: str = ""  # a sentence for the person who waits
+
+    def beats(self, best: Mapping[str, Any]) -> bool:
+        """Whether this is better than an earlier row."""
+        gain = self.row[self.decisive] - best[self.decisive]
+        return gain < 0 if self.decisive == "dev_loss" else gain > 0
 
 
 class Lesson(Protocol):
@@ -162,7 +168,7 @@ class Session:
             self.learner.model.eval()
             found = self.lesson.validate(self.learner.model)
         row = {"step": self.step, **found.row}
-        is_best = not self.best or row[found.decisive] > self.best[found.decisive]
+        is_best = not self.best or found.beats(self.best)
         if is_best:
             self.best, self.validations_without_gain = row, 0
         else:
@@ -176,6 +182,8 @@ class Session:
             }
         )
         self.reporter.validation(row, found.samples, is_best)
+        if found.remark:
+            self.reporter.note(found.remark)
 
     def _save(self) -> None:
         state = {

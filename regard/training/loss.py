@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.models.heads import TaskModel
+from regard.models.heads import MaskedHead, TaskModel
 from regard.models.protocol import Seq2Seq
 from regard.nn.layers import OutputLayer
 from regard.training.batches import Batch
@@ -47,6 +47,14 @@ def label_loss(model: TaskModel, batch: LabelBatch, *, label_smoothing: float = 
         return Losses(likelihood, likelihood.detach())
     loss = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=label_smoothing)
     return Losses(loss, likelihood.detach())
+
+
+def masked_loss(model: TaskModel, batch: LabelBatch) -> Losses:
+    """The loss of a batch, summed over its masked tokens (Devlin et al. 2019, A.1)."""
+    assert isinstance(model.head, MaskedHead)
+    states = model.encoder.encode(batch.tokens, batch.types).states[batch.rows, batch.places]  # (labels, hidden)
+    in_bf16 = model.training and model.head.output.bf16_products
+    return vocabulary_loss(model.head.states(states), model.head.output, batch.labels, in_bf16=in_bf16)
 
 
 def vocabulary_loss(

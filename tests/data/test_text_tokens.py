@@ -1,12 +1,13 @@
 """Tokenizers of encoders: nothing is cut, text stays text, spans are true."""
 
 import json
+import random
 
 import pytest
 from tokenizers import Tokenizer
 
-from regard.data.text_tokens import TextTokens
-from regard.errors import ModelError
+from regard.data.text_tokens import ROLES, TextTokens
+from regard.errors import DataError, ModelError
 from regard.interop.bert_tokens import read_tokens
 
 PIECES = [
@@ -151,3 +152,26 @@ def test_ids_are_those_of_transformers(folder) -> None:
         for text in ("The cats sat. The CAT", "café cat é", "unseen words", "", "  the\tcat \n"):
             assert ours.encode(text).ids == theirs(text)["input_ids"], text
             assert ours.encode(text, "sat.").types == theirs(text, "sat.")["token_type_ids"]
+
+
+def test_equal_texts_give_equal_vocabularies() -> None:
+    letters = random.Random(5)
+    texts = ["".join(letters.choice("abcdefghij  ,") for _ in range(60)) + " ção Ünï [MASK]" for _ in range(80)]
+    trained = [TextTokens.train(lambda: texts, 120) for _ in range(6)]
+    vocabularies = {str(sorted(tokens._tokenizer.get_vocab().items())) for tokens in trained}
+    assert len(vocabularies) == 1
+    tokens = trained[0]
+    assert tokens.vocab_size <= 120
+    assert [tokens.id_of(role) for role in ROLES] == [0, 1, 2, 3, 4]
+    read = tokens.encode("abc ##a [SEP]", "ção")
+    assert tokens.pieces(read.ids)[0] == "[CLS]"
+    assert sum(read.special) == 3  # "##a" and "[SEP]" in a text are text
+    assert set(read.types) == {0, 1}
+    assert tokens.decode(tokens.encode_bare(["ÇÃO"])[0]) == "cao"
+    cased = TextTokens.train(lambda: texts, 120, lowercase=False)
+    assert cased.decode(cased.encode_bare(["ção"])[0]) == "ção"
+    starts = tokens.starts_word()
+    assert all(starts[tokens.encode_bare([letter])[0][0]] for letter in "abc")
+    assert not starts[tokens.encode_bare(["a" * 50])[0][-1]]
+    with pytest.raises(DataError, match="no words to make a vocabulary of"):
+        TextTokens.train(lambda: [" ", ""], 50)

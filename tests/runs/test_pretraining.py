@@ -1,0 +1,128 @@
+"""Pre-training learns what it can, says when it does not, and goes on as if nothing had happened."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_model import make_encoder_folder
+from tiny_run import Listener
+
+import regard
+from regard.errors import CheckpointError, ConfigError
+from regard.models.folder import load_encoder
+from regard.runs.pretraining import CorpusSettings, EncoderSettings, Pretraining
+from regard.training.checkpoint import read_weights
+
+SETTINGS: dict[str, Any] = {
+    "max_steps": 40,
+    "batch_tokens": 300,
+    "learning_rate": 0.003,
+    "validate_every": 20,
+    "save_every": 10,
+    "threads": 1,
+    "average_decay": 0.9,
+}
+
+
+class Killed(BaseException):
+    """Ends a run in the middle."""
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sentences in which each word tells the next: to each animal belongs its verb."""
+    numbers = random.Random(4)
+    animals = {"cat": "purrs", "dog": "barks", "bird": "sings", "cow": "moos"}
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    documents = []
+    for _ in range(200):
+        chosen = [numbers.choice(sorted(animals)) for _ in range(numbers.randint(1, 3))]
+        documents.append("\n".join(f"the {animal} {animals[animal]} ." for animal in chosen))
+    path.write_text("\n\n".join(documents) + "\n", encoding="utf-8")
+    return path
+
+
+def train(
+    out: Path,
+    text: Path,
+    base: Path | str = "bert-tiny",
+    dies_at: int = 0,
+    data: Any = (),
+    model: Any = (),
+    **training: Any,
+) -> tuple[dict[str, Any], Listener]:
+    class Dying(Listener):
+        def progress(self, progress: Any, *_: Any) -> None:
+            super().progress(progress)
+            if progress.step == dies_at:
+                raise Killed
+
+    listener = Dying()
+    corpus = CorpusSettings(train=(str(text),), dev_tokens=100, **dict(data))
+    encoder = EncoderSettings(base=str(base), max_length=20, **dict(model))
+    return Pretraining(out, encoder, {**SETTINGS, **training}, corpus, reporter=listener).train(), listener
+
+
+def test_it_learns_and_says_so(tmp_path: Path, text: Path) -> None:
+    best, listener = train(tmp_path / "run", text, max_steps=250, validate_every=50)
+    assert best["dev_loss"] < 0.6 * best["dev_unigram_loss"]
+    assert f"it learns: {best['dev_unigram_loss'] - best['dev_loss']:.2f} nats better" in listener.notes[-1]
+    model = regard.load(tmp_path / "run")
+    guesses = model.fill(["the cat [MASK] .", "the [MASK] barks ."], 1)
+    assert [[mask[0].text for mask in masks] for masks in guesses] == [["purrs"], ["dog"]]
+    assert "pipeline_tag: fill-mask" in (tmp_path / "run" / "model" / "README.md").read_text()
+
+
+def test_a_run_that_learns_nothing_is_told(tmp_path: Path, text: Path) -> None:
+    _, listener = train(tmp_path / "run", text, learning_rate=1e-9)
+    assert "it guesses no better than by how often words occur" in listener.notes[-1]
+    assert "(now 1e-09)" in listener.notes[-1]
+
+
+def test_a_run_that_died_goes_on_bit_for_bit(tmp_path: Path, text: Path) -> None:
+    train(tmp_path / "whole", text, model={"whole_words": True})
+    for step in (7, 33):
+        with pytest.raises(Killed):
+            train(tmp_path / "parts", text, dies_at=step, model={"whole_words": True})
+    _, listener = train(tmp_path / "parts", text, model={"whole_words": True})
+    assert "going on from step-000030" in listener.notes
+    for name in ("checkpoints/step-000040/weights", "checkpoints/step-000040/optimizer", "model/model"):
+        whole, parts = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("whole", "parts"))
+        assert whole == parts, name
+
+
+def test_a_model_goes_on_with_its_tokenizer(tmp_path: Path, text: Path) -> None:
+    base = make_encoder_folder(tmp_path / "base", task="mask")
+    best, _ = train(tmp_path / "run", text, base, max_steps=1, learning_rate=1e-12, average_decay=0.0)
+    before, after = (read_weights(folder / "model.safetensors") for folder in (base, tmp_path / "run" / "model"))
+    assert all((before[name] - after[name]).abs().max() < 1e-6 for name in before)
+    assert load_encoder(tmp_path / "run").tokens.vocab_size == load_encoder(base).tokens.vocab_size
+    headless = make_encoder_folder(tmp_path / "headless")
+    again, _ = train(tmp_path / "new-head", text, headless, max_steps=1)
+    assert again["dev_loss"] != best["dev_loss"]
+
+
+def test_dev_text_of_its_own(tmp_path: Path, text: Path) -> None:
+    (tmp_path / "dev.txt").write_text("the cat purrs .\n\nthe dog barks .\n")
+    best, listener = train(tmp_path / "run", text, data={"dev": (str(tmp_path / "dev.txt"),)}, max_steps=2)
+    assert "dev: 8 in 2" in " ".join(listener.notes)
+    assert best["step"] == 2
+    (tmp_path / "dev.txt").write_text("the cat moos .\n")
+    with pytest.raises(CheckpointError, match="other dev data"):
+        train(tmp_path / "run", text, data={"dev": (str(tmp_path / "dev.txt"),)}, max_steps=2)
+
+
+def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:
+    with pytest.raises(ConfigError, match=r"bert-huge: is no model folder, and no size .*bert-tiny"):
+        train(tmp_path / "run", text, "bert-huge")
+    with pytest.raises(ConfigError, match=r"training\.dev_metric 'bleu'; pre-training is judged by its loss"):
+        train(tmp_path / "run", text, dev_metric="bleu")
+    with pytest.raises(ConfigError, match="mask_share must be above 0 and below 1"):
+        train(tmp_path / "run", text, model={"mask_share": 1.0})
+    train(tmp_path / "run", text, max_steps=1)
+    other = tmp_path / "other.txt"
+    other.write_text(text.read_text() + "the cow moos .\n")
+    assert not (tmp_path / "run" / "tokens" / "other").exists()
+    with pytest.raises(CheckpointError, match=r"data\.train was"):
+        train(tmp_path / "run", other, max_steps=1)

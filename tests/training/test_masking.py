@@ -1,0 +1,116 @@
+"""Masks: how many, of what kind, new in each epoch and always the same for (seed, epoch, stretch)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_model import make_encoder, make_text_tokens
+
+from regard.data.corpus import Corpus
+from regard.training.batches import Position, batches_from, epoch_order
+from regard.training.loss import masked_loss
+from regard.training.masking import MaskedCorpus, Masking, stretches
+
+SPECIAL = {"pad_id": 0, "start_id": 2, "end_id": 3, "mask_id": 4}
+MASKING = Masking(**SPECIAL, ordinary_ids=np.arange(5, 100))
+
+
+def corpus_of(*lengths: int) -> Corpus:
+    """Documents with ids from 5 on, so that no two neighbours are the same."""
+    ends = np.cumsum(lengths)
+    ids = (np.arange(ends[-1]) % 90 + 5).astype(np.uint16)
+    return Corpus(ids, np.stack([ends - lengths, ends], axis=1))
+
+
+def test_stretches_cross_no_document_and_lose_nothing() -> None:
+    corpus = corpus_of(3, 25, 10, 1, 100)
+    seen = set()
+    for epoch in range(40):
+        spans = stretches(corpus, 10, np.random.default_rng(epoch))
+        assert (spans[:, 1] > spans[:, 0]).all()
+        assert (spans[:, 1] - spans[:, 0] <= 10).all()
+        assert np.concatenate([np.arange(*span) for span in spans]).tolist() == list(range(139))
+        for first, end in spans:
+            assert any(a <= first and end <= b for a, b in corpus.spans)
+        assert [0, 3] in spans.tolist()  # what fits is not cut
+        seen.add(int(spans[1, 1]))
+    assert seen == set(range(4, 14))  # the first cut of the long one falls everywhere
+
+
+def masked(corpus: Corpus, masking: Masking = MASKING, epoch: int = 0, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Original and seen ids of the first stretch."""
+    found = MaskedCorpus(corpus, masking, 1_002, seed).at(epoch)
+    batch = found.batch(np.array([0]))
+    original = corpus.ids[slice(*found.spans[0])].astype(np.int64)
+    places = batch.places.numpy() - 1
+    assert batch.labels.tolist() == original[places].tolist()
+    seen = batch.tokens.ids[0].numpy()
+    assert (seen[0], seen[-1]) == (2, 3)
+    assert set(np.flatnonzero(seen[1:-1] != original)) <= set(places)
+    return places, seen[1:-1]
+
+
+def test_masks_are_as_in_the_paper() -> None:
+    corpus = corpus_of(*[1_000] * 30)
+    chosen = kept = masks = 0
+    for epoch in range(30):
+        places, seen = masked(corpus, epoch=epoch)
+        original = corpus.ids[:1_000]
+        assert len(places) == 150
+        chosen += len(places)
+        masks += int((seen[places] == 4).sum())
+        kept += int((seen[places] == original[places]).sum())
+        assert (seen >= 4).all()
+    assert masks / chosen == pytest.approx(0.8, abs=0.02)
+    assert kept / chosen == pytest.approx(0.1 + 0.1 / 95, abs=0.02)
+
+
+def test_masks_are_a_function_of_seed_and_epoch() -> None:
+    corpus = corpus_of(200)
+    assert masked(corpus)[1].tolist() == masked(corpus)[1].tolist()
+    assert masked(corpus)[1].tolist() != masked(corpus, epoch=1)[1].tolist()
+    assert masked(corpus)[1].tolist() != masked(corpus, seed=2)[1].tolist()
+    batches = {}
+    examples = MaskedCorpus(corpus_of(*[7] * 40), MASKING, 12, 1)
+    for start in (Position(0, 0), Position(0, 2)):  # a run that goes on sees the same
+        for batch, following in batches_from(examples, 50, 1, start):
+            assert torch.equal(batches.setdefault(following, batch.tokens.ids), batch.tokens.ids)
+            if following.epoch:
+                break
+    assert len(batches) == len(epoch_order(examples.at(0), 50, 1, 0))
+
+
+def test_whole_words_are_masked_whole() -> None:
+    starts = np.zeros(100, dtype=bool)
+    starts[::3] = True  # ids 6, 9, 12...: words of three tokens
+    corpus = corpus_of(90)
+    for epoch in range(20):
+        places, _ = masked(corpus, replace(MASKING, starts_word=starts), epoch)
+        words = np.cumsum(starts[corpus.ids])
+        assert all(set(np.flatnonzero(words == words[place])) <= set(places) for place in places)
+        assert 14 <= len(places) <= 16
+
+
+def test_the_shortest_text_has_a_mask() -> None:
+    assert len(masked(corpus_of(1))[0]) == 1
+
+
+def test_the_loss_is_that_of_the_masked_tokens_alone(tmp_path) -> None:
+    tokens = make_text_tokens(tmp_path)
+    model = make_encoder(tokens, "mask").double()
+    masking = replace(MASKING, ordinary_ids=np.arange(5, tokens.vocab_size), share=0.4)
+    corpus = Corpus(
+        np.random.default_rng(1).integers(5, tokens.vocab_size, 30).astype(np.uint16), np.array([[0, 9], [9, 30]])
+    )
+    batch = MaskedCorpus(corpus, masking, 40, 1).at(0).batch(np.array([1, 0]))
+    logits = model(batch.tokens, batch.types)
+    expected = F.cross_entropy(logits[batch.rows, batch.places], batch.labels, reduction="sum")
+    found = masked_loss(model, batch)
+    assert batch.target_tokens == 4 + 8
+    assert found.loss.item() == pytest.approx(expected.item(), abs=1e-9)
+    found.loss.backward()
+    gradient = model.encoder.embedding.weight.grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
