@@ -38,6 +38,7 @@ COMMANDS = (
     "heads",
     "pretrain",
     "finetune",
+    "distil",
     "predict",
     "compare",
     "demo",

@@ -52,6 +52,28 @@ def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, revi
     assert {row["label"]: row["n"] for row in report["classes"]} == {name: gold.count(name) for name in ("no", "yes")}
     used = run("predict", out, stdin="the bird sees\nthe dog\n")
     assert [line.split("\t")[0] for line in used.lines] == ["yes", "no"]
+    student = tmp_path / "student"
+    smaller = run("distil", out, reviews, *COLUMNS, "--out", student, *SMALL)
+    assert smaller.status == 0, smaller.err
+    assert json.loads((student / "model" / "config.json").read_text())["model"]["num_layers"] == 1
+    report = json.loads(run("evaluate", student, reviews, *COLUMNS, "--json").out)
+    assert report["scores"]["accuracy"]["value"] > 90
+
+
+def test_masked_words_are_learnt_and_passed_on(run: Command, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(f"the cat purrs .\nthe dog barks . {number % 7}" for number in range(150)))
+    settings = ["--set", "training.max_steps=100", "--set", "training.batch_tokens=400", "--set", "training.threads=1"]
+    settings += ["--set", "data.dev_tokens=100", "--set", "training.learning_rate=0.003"]
+    taught = run("pretrain", text, "--arch", "bert-tiny", "--out", tmp_path / "run", *settings)
+    assert taught.status == 0, taught.err
+    assert "it learns:" in taught.err
+    filled = run("predict", tmp_path / "run", "--fill", "--count", 1, stdin="the cat [MASK] .\n")
+    assert filled.lines == ["purrs"]
+    smaller = run("distil", tmp_path / "run", text, "--out", tmp_path / "small", *settings)
+    assert smaller.status == 0, smaller.err
+    hidden = "the cat [MASK] . the dog [MASK] . 3\n"
+    assert run("predict", tmp_path / "small", "--fill", "--count", 1, stdin=hidden).lines == ["purrs | barks"]
 
 
 def test_the_same_command_goes_on(run: Command, tmp_path: Path, reviews: Path) -> None:
@@ -80,6 +102,9 @@ def test_mistakes(run: Command, tmp_path: Path, reviews: Path) -> None:
             "table [tokens]",
         ),
         (["finetune", base, tmp_path / "no.tsv", "--task", "classify", "--out", out], "no.tsv: there is no such file"),
+        (["distil", base, reviews, "--out", out], "a teacher for --task classify was expected"),
+        (["pretrain", tmp_path / "no.txt", "--arch", "bert-tiny", "--out", out], "no.txt: there is no such file"),
+        (["pretrain", reviews, "--arch", "bert-huge", "--out", out], "no size to begin from nothing with"),
         (["evaluate", base, reviews, *COLUMNS], "it cannot be scored: it has no head that labels"),
         (["evaluate", base, reviews, *COLUMNS, "--paper", "de"], "--paper and --reverse are for translators"),
     ]:
@@ -88,4 +113,4 @@ def test_mistakes(run: Command, tmp_path: Path, reviews: Path) -> None:
         assert "Traceback" not in found.err
         assert message in found.err
         assert not found.out
-    assert not out.exists() or not (out / "config.toml").exists()
+    assert not (out / "checkpoints").exists()

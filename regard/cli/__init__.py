@@ -29,6 +29,7 @@ for command in (  # in the order of `regard --help`
     looking.heads,
     finetuning.pretrain,
     finetuning.finetune,
+    finetuning.distil,
     predicting.predict,
     training.compare,
     training.demo,

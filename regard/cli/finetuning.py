@@ -1,4 +1,4 @@
-"""Commands that teach an encoder: pretrain on running text, finetune for a task."""
+"""Commands that teach an encoder: pretrain on running text, finetune for a task, distil into a smaller one."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -90,9 +90,69 @@ def finetune(
     reporter.note(f"model: {out / 'model'}   try: regard predict {out}{pair} < text.txt")
 
 
-def tables_of(config: Path | None, settings: list[str] | None) -> tuple[dict[str, dict[str, Any]], str]:
+def distil(
+    teacher: Annotated[
+        Path, typer.Argument(metavar="TEACHER", help="Model folder or run folder of the larger encoder.")
+    ],
+    data: Annotated[
+        list[str], typer.Argument(metavar="DATA...", help="What it was taught with: labelled texts, or running text.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an existing one is gone on with.")],
+    layers: Annotated[int, typer.Option(help="Of the student; 0: half the teacher's.")] = 0,
+    dev: Annotated[list[str] | None, typer.Option(help="Development DATA; else a part is held out.")] = None,
+    pair: Annotated[bool, typer.Option("--pair", help="Each row has two texts.")] = False,
+    label: LabelOption = "",
+    text: TextOption = None,
+    other: OtherOption = "",
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
+    settings: SetOption = None,
+) -> None:
+    """Teach a student with fewer layers what a larger encoder knows: a task, or masked words.
+
+    Example: regard distil runs/reviews reviews.tsv --out runs/small
+    """
+    from regard.config import from_dict
+    from regard.models.folder import load_encoder
+    from regard.progress import ConsoleReporter
+    from regard.runs.data import prepare_labelled
+    from regard.runs.finetune_settings import HeadSettings, LabelledData
+    from regard.runs.finetuning import Finetuning
+    from regard.runs.pretraining import CorpusSettings, EncoderSettings, Pretraining
+    from regard.training.distil import DistilSettings
+
+    tables, where = tables_of(config, settings, "distil")
+    chosen = {**tables.get("distil", {}), **({"layers": layers} if layers else {})}
+    student = from_dict(DistilSettings, chosen, f"{where}, [distil]")
+    head = load_encoder(teacher).model.config
+    model = {**tables.get("model", {}), "base": str(teacher)}
+    reporter = ConsoleReporter()
+    if head.task == "mask":
+        given = {**tables.get("data", {}), **({"dev": dev} if dev else {}), "train": data}
+        corpus = from_dict(CorpusSettings, given, f"{where}, [data]")
+        masked = from_dict(EncoderSettings, model, f"{where}, [model]")
+        with reporter:
+            best = Pretraining(out, masked, tables.get("training", {}), corpus, where, reporter, student).train()
+    else:
+        single = "regress" if len(head.labels) == 1 else "classify"
+        task = "tag" if head.task == "tag" else "pair" if pair or other else single
+        said = {"dev": dev, "label": label, "text": text, "other": other}
+        given = {**tables.get("data", {}), **{key: value for key, value in said.items() if value}, "train": data}
+        labelled = from_dict(LabelledData, given, f"{where}, [data]")
+        settings_of_head = from_dict(HeadSettings, {**model, "task": task}, f"{where}, [model]")
+        run = Finetuning(out, settings_of_head, tables.get("training", {}), labelled, where, reporter, student)
+        train_rows, dev_rows = prepare_labelled(labelled, run.task, run.seed, reporter.note)
+        with reporter:
+            best = run.train(train_rows, dev_rows)
+    scores = ", ".join(f"{key[4:]} {value:.4g}" for key, value in best.items() if key.startswith("dev_"))
+    reporter.note(f"best: step {best['step']:,}, dev {scores}")
+    reporter.note(f"model: {out / 'model'}")
+
+
+def tables_of(config: Path | None, settings: list[str] | None, *more: str) -> tuple[dict[str, dict[str, Any]], str]:
     """The settings a person gave, and where they stand."""
     tables, where = read_tables(config, settings)
-    if unknown := sorted(set(tables) - {"model", "training", "data"}):
-        raise ConfigError(f"{where}: unknown table [{unknown[0]}]. Known are [model], [training], [data].")
+    known = ("model", "training", "data", *more)
+    if unknown := sorted(set(tables) - set(known)):
+        listed = ", ".join(f"[{name}]" for name in known)
+        raise ConfigError(f"{where}: unknown table [{unknown[0]}]. Known are {listed}.")
     return tables, where

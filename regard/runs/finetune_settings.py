@@ -8,6 +8,7 @@ from regard.config import from_dict, to_dict, to_toml
 from regard.data.labelled import Columns, LabelTask, check_task
 from regard.errors import ConfigError
 from regard.nn.layers import fast_in_bf16
+from regard.training.distil import DistilSettings
 from regard.training.plan import TrainingPlan
 
 METRICS: dict[LabelTask, tuple[str, ...]] = {  # what can be called best, by task; the first is the default
@@ -66,10 +67,11 @@ class FinetuneSettings:
     model: HeadSettings
     training: TrainingPlan
     data: LabelledData
+    distil: DistilSettings | None = None  # with it the base is a teacher, and what learns is its student
 
     def to_toml(self) -> str:
-        sections = {"model": self.model, "training": self.training, "data": self.data}
-        return to_toml({name: to_dict(section) for name, section in sections.items()})
+        sections = {"model": self.model, "training": self.training, "data": self.data, "distil": self.distil}
+        return to_toml({name: to_dict(section) for name, section in sections.items() if section is not None})
 
 
 def plan_from(

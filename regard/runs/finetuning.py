@@ -17,7 +17,7 @@ from regard.engines.encoder import EncoderEngine
 from regard.errors import DataError, ModelError
 from regard.judging import judge
 from regard.models import ENCODERS
-from regard.models.folder import WEIGHTS_FILE, find, load_encoder, save_encoder
+from regard.models.folder import WEIGHTS_FILE, LoadedEncoder, find, load_encoder, save_encoder
 from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Encoder
 from regard.nn.layers import multiply_in_bf16
@@ -25,9 +25,10 @@ from regard.runs.card import write_label_card
 from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
 from regard.runs.folder import RunFolder, facts_of
 from regard.runs.reporter import Reporter
-from regard.runs.session import Learner, Session, Validation
+from regard.runs.session import Learner, Lesson, Session, Validation
 from regard.runs.sizes import ENCODER_SIZES
-from regard.training.batches import epoch_order
+from regard.training.batches import ExamplesByEpoch, epoch_order
+from regard.training.distil import DistilSettings, distil_loss, student_of
 from regard.training.examples import IdTexts, LabelBatch, encode_labelled
 from regard.training.loss import Losses, label_loss
 from regard.training.optimizer import WeightAverage, adamw
@@ -64,6 +65,29 @@ class LabelLesson:
         return Validation(row, f"dev_{self.plan.dev_metric}", samples)
 
 
+@dataclass(frozen=True)
+class DistilledLesson:
+    """Another lesson with a teacher beside it: the student learns from both, and is judged as ever."""
+
+    lesson: Lesson
+    teacher: TaskModel
+    settings: DistilSettings
+
+    @property
+    def unit(self) -> str:
+        return self.lesson.unit
+
+    @property
+    def train(self) -> ExamplesByEpoch:
+        return self.lesson.train
+
+    def loss(self, model: TaskModel, batch: LabelBatch) -> Losses:
+        return distil_loss(model, self.teacher, batch, self.settings)
+
+    def validate(self, model: TaskModel) -> Validation:
+        return self.lesson.validate(model)
+
+
 class Finetuning:
     """One fine-tuning run in its folder."""
 
@@ -75,13 +99,16 @@ class Finetuning:
         data: LabelledData,
         where: str = "settings",
         reporter: Reporter | None = None,
+        distil: DistilSettings | None = None,
     ):
         """Make ready to run.
 
         Args:
             training: the [training] table as far as it was given.
             where: what it was read from, for messages.
+            distil: teach a smaller student; the base must have learnt the task.
         """
+        self.distil = distil
         self.folder = RunFolder(folder)
         self.model, self.training, self.data, self.where = model, training, data, where
         self.task: LabelTask = check_task(model.task)
@@ -110,12 +137,18 @@ class Finetuning:
         if self.threads:
             torch.set_num_threads(self.threads)
         torch.manual_seed(self.seed)
-        labels = (_NUMBER,) if self.task == "regress" else tuple(train_rows.names())
-        if len(labels) < 2 and self.task != "regress":
-            raise DataError(f"every text has the label {', '.join(labels)}: there is nothing to tell apart.")
-        model, tokens, model_settings = self._model(train_rows, labels)
+        teacher: TaskModel | None = None
+        if self.distil is not None:
+            teacher, tokens, model_settings = self._teacher()
+            model, labels = student_of(teacher, self.distil), teacher.config.labels
+        else:
+            labels = (_NUMBER,) if self.task == "regress" else tuple(train_rows.names())
+            if len(labels) < 2 and self.task != "regress":
+                raise DataError(f"every text has the label {', '.join(labels)}: there is nothing to tell apart.")
+            model, tokens, model_settings = self._model(train_rows, labels)
         limit = model.encoder.config.max_length
-        mean, spread = _scale(train_rows) if self.task == "regress" else (0.0, 1.0)
+        # A student sees its teacher's numbers in their own unit.
+        mean, spread = _scale(train_rows) if self.task == "regress" and teacher is None else (0.0, 1.0)
         encoded = self._encode(train_rows, tokens, labels, limit, mean, spread)
         plan = plan_from(
             self.training,
@@ -124,7 +157,7 @@ class Finetuning:
             lambda draft: len(epoch_order(encoded, draft.batch_tokens, draft.seed, 0)),
             self.where,
         )
-        settings = FinetuneSettings(model_settings, plan, self.data)
+        settings = FinetuneSettings(model_settings, plan, self.data, self.distil)
         self.folder.settle(settings.to_toml())
         if plan.bf16_products:
             multiply_in_bf16(model)
@@ -132,7 +165,9 @@ class Finetuning:
         learner = Learner(model, adamw(model, plan, model.levels()), average)
         facts = facts_of(settings.to_toml(), labelled.fingerprint(train_rows), labelled.fingerprint(dev_rows))
         dev = _rescaled(dev_rows, mean, spread) if self.task == "regress" else dev_rows
-        lesson = LabelLesson(encoded, dev, tokens, plan)
+        lesson: Lesson = LabelLesson(encoded, dev, tokens, plan)
+        if teacher is not None and self.distil is not None:
+            lesson = DistilledLesson(lesson, teacher, self.distil)
         best = Session(self.folder.path, plan, learner, lesson, facts, self.reporter).run()
         weights = self.folder.best_weights(best["step"], plan)
         if self.task == "regress":  # the head learnt in units of the labels' spread around their mean
@@ -156,13 +191,7 @@ class Finetuning:
             values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": self.model.max_length, "pooled": True}
             config_class, model_class = ENCODERS[arch]
             return TaskModel(model_class(from_dict(config_class, values, name)), head), tokens, self.model
-        if not Path(name).exists():
-            known = ", ".join(ENCODER_SIZES)
-            raise ModelError(f"{name}: is no folder, and no size to begin from nothing with ({known}).")
-        loaded = load_encoder(Path(name))
-        if loaded.tokens is None:
-            raise ModelError(f"{name}: was imported without its tokenizer, so it cannot read text.")
-        digest = hashlib.sha256((find(Path(name)) / WEIGHTS_FILE).read_bytes()).hexdigest()
+        loaded, digest = loaded_base(name)
         encoder = loaded.model.encoder
         if not encoder.config.pooled and head.task == "classify":
             encoder = _pooled(encoder)
@@ -172,7 +201,21 @@ class Finetuning:
             assert model.head is not None
             assert loaded.model.head is not None
             model.head.load_state_dict(loaded.model.head.state_dict())  # the same question as before
+        assert loaded.tokens is not None
         return model, loaded.tokens, dataclasses.replace(self.model, base_sha256=digest)
+
+    def _teacher(self) -> tuple[TaskModel, TextTokens, HeadSettings]:
+        loaded, digest = loaded_base(self.model.base)
+        teacher = loaded.model
+        task = "tag" if self.task == "tag" else "classify"
+        numbers = len(teacher.config.labels) == 1
+        if teacher.config.task != task or (task == "classify" and numbers != (self.task == "regress")):
+            raise ModelError(
+                f"{self.model.base}: has learnt {teacher.config.task!r} with {len(teacher.config.labels)} labels; "
+                f"a teacher for --task {self.task} was expected."
+            )
+        assert loaded.tokens is not None
+        return teacher, loaded.tokens, dataclasses.replace(self.model, base_sha256=digest)
 
     def _encode(
         self,
@@ -190,6 +233,21 @@ class Finetuning:
         if too_long := len(rows) - len(encoded):
             self.reporter.note(f"{too_long:,} training texts have more than {limit:,} tokens: not trained on.")
         return encoded
+
+
+def loaded_base(name: str) -> tuple[LoadedEncoder, str]:
+    """An encoder to go on with, its tokenizer included, and the sha256 of its weights.
+
+    Raises:
+        ModelError: it is no encoder's folder, or has no tokenizer.
+    """
+    if not Path(name).exists():
+        known = ", ".join(ENCODER_SIZES)
+        raise ModelError(f"{name}: is no folder, and no size to begin from nothing with ({known}).")
+    loaded = load_encoder(Path(name))
+    if loaded.tokens is None:
+        raise ModelError(f"{name}: was imported without its tokenizer, so it cannot read text.")
+    return loaded, hashlib.sha256((find(Path(name)) / WEIGHTS_FILE).read_bytes()).hexdigest()
 
 
 def _pooled(encoder: Encoder) -> Encoder:

@@ -1,7 +1,6 @@
 """Pre-training an encoder on running text: what it learns from and is validated with, and the run in its folder."""
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,15 +17,17 @@ from regard.data.corpus import Corpus, Documents, check_documents
 from regard.data.text_tokens import TextTokens
 from regard.errors import ConfigError, ModelError
 from regard.models import ENCODERS
-from regard.models.folder import WEIGHTS_FILE, find, load_encoder, save_encoder
+from regard.models.folder import LoadedEncoder, save_encoder
 from regard.models.heads import HeadConfig, TaskModel
 from regard.nn.layers import fast_in_bf16, multiply_in_bf16
 from regard.runs.card import write_corpus_card
+from regard.runs.finetuning import DistilledLesson, loaded_base
 from regard.runs.folder import RunFolder, facts_of
 from regard.runs.reporter import Reporter
-from regard.runs.session import Learner, Session, Validation
+from regard.runs.session import Learner, Lesson, Session, Validation
 from regard.runs.sizes import ENCODER_SIZES
 from regard.training.batches import epoch_order
+from regard.training.distil import DistilSettings, student_of
 from regard.training.examples import LabelBatch
 from regard.training.loss import Losses, masked_loss
 from regard.training.masking import MaskedCorpus, Masking
@@ -157,8 +158,10 @@ class Pretraining:
         data: CorpusSettings,
         where: str = "settings",
         reporter: Reporter | None = None,
+        distil: DistilSettings | None = None,
     ):
         """Make ready to run; arguments as `runs.finetuning.Finetuning`."""
+        self.distil = distil
         self.folder = RunFolder(folder)
         self.model, self.data, self.where = model, data, where
         self.documents: Documents = check_documents(data.documents)
@@ -186,18 +189,25 @@ class Pretraining:
         plan = self.plan
         if plan.threads:
             torch.set_num_threads(plan.threads)
-        model_settings = self.model
-        if Path(self.model.base).exists():
-            weights_file = find(Path(self.model.base)) / WEIGHTS_FILE
-            digest = hashlib.sha256(weights_file.read_bytes()).hexdigest()
-            model_settings = dataclasses.replace(self.model, base_sha256=digest)
-        settings = to_toml({"model": to_dict(model_settings), "training": to_dict(plan), "data": to_dict(self.data)})
+        base: LoadedEncoder | None = None
+        sections: dict[str, Any] = {"model": self.model, "training": plan, "data": self.data}
+        if self.model.base not in ENCODER_SIZES or Path(self.model.base).exists() or self.distil is not None:
+            base, digest = loaded_base(self.model.base)
+            sections["model"] = dataclasses.replace(self.model, base_sha256=digest)
+        if self.distil is not None:
+            sections["distil"] = self.distil
+        settings = to_toml({name: to_dict(section) for name, section in sections.items()})
         self.folder.settle(settings)
         paths = [Path(name) for name in self.data.train]
         dev_paths = [Path(name) for name in self.data.dev]
         prints = corpora.fingerprint(paths), corpora.fingerprint(dev_paths) if dev_paths else ""
         torch.manual_seed(plan.seed)
-        model, tokens = self._model(paths)
+        model, tokens = self._new(paths) if base is None else _with_masked_head(base)
+        teacher = model
+        if self.distil is not None:
+            if base is None or base.model.config.task != "mask":
+                raise ModelError(f"{self.model.base}: has not learnt to guess masked words, so it cannot teach it.")
+            model = student_of(teacher, self.distil)
         if plan.bf16_products:
             multiply_in_bf16(model)
         corpus = self._corpus(paths, tokens, "corpus", prints[0])
@@ -213,9 +223,11 @@ class Pretraining:
         )
         masking = self._masking(tokens)
         limit = min(self.model.max_length, model.encoder.config.max_length)
-        lesson = MaskedLesson(
+        lesson: Lesson = MaskedLesson(
             MaskedCorpus(train, masking, limit, plan.seed), MaskedCorpus(dev, masking, limit, plan.seed), tokens, plan
         )
+        if self.distil is not None:
+            lesson = DistilledLesson(lesson, teacher, self.distil)
         average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
         facts = facts_of(settings, *prints)
         learner = Learner(model, adamw(model, plan), average)
@@ -224,21 +236,14 @@ class Pretraining:
         save_encoder(self.folder.path / "model", model, self.folder.best_weights(best["step"], plan), tokens, card)
         return best
 
-    def _model(self, paths: list[Path]) -> tuple[TaskModel, TextTokens]:
+    def _new(self, paths: list[Path]) -> tuple[TaskModel, TextTokens]:
+        """A model that has learnt nothing, and its tokenizer."""
         name = self.model.base
-        head = HeadConfig(task="mask")
-        if not Path(name).exists():
-            tokens = self.folder.tokens(TextTokens.load, lambda: self._new_tokens(paths))
-            arch, sizes = ENCODER_SIZES[name]
-            values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": self.model.max_length}
-            config_class, model_class = ENCODERS[arch]
-            return TaskModel(model_class(from_dict(config_class, values, name)), head), tokens
-        loaded = load_encoder(Path(name))
-        if loaded.tokens is None:
-            raise ModelError(f"{name}: was imported without its tokenizer, so it cannot read text.")
-        if loaded.model.config.task == "mask":
-            return loaded.model, loaded.tokens
-        return TaskModel(loaded.model.encoder, head), loaded.tokens
+        tokens = self.folder.tokens(TextTokens.load, lambda: self._new_tokens(paths))
+        arch, sizes = ENCODER_SIZES[name]
+        values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": self.model.max_length}
+        config_class, model_class = ENCODERS[arch]
+        return TaskModel(model_class(from_dict(config_class, values, name)), HeadConfig(task="mask")), tokens
 
     def _new_tokens(self, paths: list[Path]) -> TextTokens:
         size = self.model.vocab_size or _vocab_size(paths)
@@ -264,6 +269,13 @@ class Pretraining:
             share=self.model.mask_share,
             starts_word=tokens.starts_word() if self.model.whole_words else None,
         )
+
+
+def _with_masked_head(base: LoadedEncoder) -> tuple[TaskModel, TextTokens]:
+    assert base.tokens is not None
+    if base.model.config.task == "mask":
+        return base.model, base.tokens
+    return TaskModel(base.model.encoder, HeadConfig(task="mask")), base.tokens
 
 
 def plan_from(given: Mapping[str, Any], base: str, where: str) -> TrainingPlan:

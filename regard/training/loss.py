@@ -36,17 +36,28 @@ def translation_loss(model: Seq2Seq, batch: Batch, *, label_smoothing: float = 0
 
 def label_loss(model: TaskModel, batch: LabelBatch, *, label_smoothing: float = 0.0) -> Losses:
     """The loss of a batch, summed over its labels: cross-entropy of classes and tags, the squared error of numbers."""
-    logits = model(batch.tokens, batch.types)
-    if model.config.task == "tag":
-        logits = logits[batch.rows, batch.places]  # (labels, tags)
-    if batch.labels.is_floating_point():
-        error = (logits[:, 0] - batch.labels).square().sum()
-        return Losses(error, error.detach())
-    likelihood = F.cross_entropy(logits, batch.labels, reduction="sum")
-    if not label_smoothing:
+    logits = read(model, batch)[1]
+    likelihood = hard_loss(logits, batch.labels)
+    if not label_smoothing or batch.labels.is_floating_point():
         return Losses(likelihood, likelihood.detach())
     loss = F.cross_entropy(logits, batch.labels, reduction="sum", label_smoothing=label_smoothing)
     return Losses(loss, likelihood.detach())
+
+
+def hard_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Of logits (N, classes) on labels (N,), summed: cross-entropy, or the squared error where labels are numbers."""
+    if labels.is_floating_point():
+        return (logits[:, 0] - labels).square().sum()
+    return F.cross_entropy(logits, labels, reduction="sum")
+
+
+def read(model: TaskModel, batch: LabelBatch) -> tuple[Tensor, Tensor]:
+    """The states of a batch's tokens (B, L, hidden), and the head's logits where the labels stand (labels, classes)."""
+    assert model.head is not None
+    states = model.encoder.encode(batch.tokens, batch.types).states
+    if model.config.task == "classify":
+        return states, model.head(model.encoder.pool(states))
+    return states, model.head(states[batch.rows, batch.places])
 
 
 def masked_loss(model: TaskModel, batch: LabelBatch) -> Losses:
