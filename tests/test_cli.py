@@ -28,7 +28,10 @@ SIZES = [
     *("--set", "model.feed_forward_size=16", "--set", "model.max_length=32", "--set", "tokens.vocab_size=320"),
     *("--set", "training.batch_tokens=200", "--set", "training.threads=1"),
 ]
-COMMANDS = ("audit", "train", "translate", "evaluate", "look", "align", "heads", "predict", "compare", "demo", "import")
+COMMANDS = (
+    *("audit", "train", "translate", "evaluate", "look", "align", "heads", "predict", "generate", "compare", "demo"),
+    "import",
+)
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ ORDER = [
     "flags",
     "translation",
     "prediction",
+    "generation",
     "runs",
     "api",
     "aligning",

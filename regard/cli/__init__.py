@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import regard
-from regard.cli import looking, predicting, training, translating
+from regard.cli import generating, looking, predicting, training, translating
 from regard.cli.options import say
 from regard.errors import MissingDependencyError, RegardError, Stopped, StorageError
 
@@ -28,6 +28,7 @@ for command in (  # in the order of `regard --help`
     looking.align,
     looking.heads,
     predicting.predict,
+    generating.generate,
     training.compare,
     training.demo,
 ):

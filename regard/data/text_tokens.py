@@ -7,7 +7,7 @@ or refuse, never cut in silence.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import tokenizers
 
@@ -116,7 +116,7 @@ class TextTokens:
         return {"kind": "text", **self.special}
 
     @classmethod
-    def load(cls, folder: Path, facts: dict[str, Any]) -> "TextTokens":
+    def load(cls, folder: Path, facts: dict[str, Any]) -> Self:
         """Read what `save` wrote.
 
         Raises:

@@ -61,8 +61,7 @@ def search(
     for written in stream(model, source, options, controls, ends=ends):
         if written.hypothesis is not None:
             found[written.sentence].append(written.hypothesis)
-    ranked = [sorted(hypotheses, key=lambda hypothesis: -hypothesis.score) for hypotheses in found]
-    return [hypotheses[: options.n_best] for hypotheses in ranked]
+    return [_ranked(hypotheses, options) for hypotheses in found]
 
 
 @torch.inference_mode()
@@ -95,13 +94,17 @@ def stream(
         yield from (
             Written(number, column, hypothesis.ids, hypothesis)
             for number, hypotheses in enumerate(found[:sentences])
-            for column, hypothesis in enumerate(hypotheses)
+            for column, hypothesis in enumerate(_ranked(hypotheses, options))
         )
         return
     seeds = [_seed(options.seed, ids[:length]) for ids, length in zip(padded.ids, lengths, strict=False)]
     for written in _one_by_one(model, padded, options, width, limits, controls, seeds, ends):
         if written.sentence < sentences:
             yield written
+
+
+def _ranked(hypotheses: list[Hypothesis], options: SearchOptions) -> list[Hypothesis]:
+    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[: options.n_best]
 
 
 def penalized(log_prob: float, length: int, length_penalty: float) -> float:
@@ -124,7 +127,7 @@ def _first(source: Padded, controls: Controls, sentences: int, width: int) -> Te
 
 
 def _forbid(logits: Tensor, controls: Controls, position: int, options: SearchOptions) -> Tensor:
-    """Logits (R, V) with the tokens that cannot come next at -inf: what is no text, and eos before the minimum length."""
+    """Logits (R, V) with what cannot come next at -inf: tokens that are no text, and eos before the minimum length."""
     forbidden = [controls.pad_id, *controls.forbidden_ids]
     if controls.bos_id != controls.eos_id:
         forbidden.append(controls.bos_id)

@@ -104,7 +104,7 @@ class GPT(Decoder):
     """A language model of pre-norm layers with learned positions, its output tied to the token embedding.
 
     With `attention_window` every second layer sees a band only, as in GPT-3 (Brown et al. 2020, section 2.1). The band
-    is a mask: it says what a layer can use, and saves no work. Beams do not share the prompt: each row has its own copy.
+    is a mask: it says what a layer can use, and saves no work. Each row of a beam has its own copy of the prompt.
     """
 
     def __init__(self, config: GPTConfig):
@@ -130,9 +130,10 @@ class GPT(Decoder):
         self.norm = nn.LayerNorm(size, eps=config.norm_epsilon)
         self.output = OutputLayer(size, config.vocab_size, tied_to=self.embedding, bias=False)
         self.apply(_initialize)
-        for layer in self.layers:  # what is added up layer by layer starts smaller (Radford et al. 2019, section 2.3)
-            for last in (layer.attention.output, layer.feed_forward.outer):  # type: ignore[union-attr]
-                nn.init.normal_(last.weight, std=_INITIAL_STD / (2 * config.num_layers) ** 0.5)
+        for name, parameter in self.named_parameters():
+            # What is added up layer by layer starts smaller (Radford et al. 2019, section 2.3).
+            if name.endswith(("attention.output.weight", "feed_forward.outer.weight")):
+                nn.init.normal_(parameter, std=_INITIAL_STD / (2 * config.num_layers) ** 0.5)
 
     def states(self, tokens: Padded) -> Tensor:
         return self._read_all(tokens, return_weights=False)[0]
@@ -175,9 +176,7 @@ class GPT(Decoder):
     ) -> tuple[Tensor, tuple[KeyValue, ...], list[Tensor]]:
         new_caches, all_weights = [], []
         for number, (layer, cache) in enumerate(zip(self.layers, caches, strict=True)):
-            pattern = Pattern(
-                causal=True, key_starts=starts, window=self.config.attention_window if number % 2 else 0
-            )
+            pattern = Pattern(causal=True, key_starts=starts, window=self.config.attention_window if number % 2 else 0)
             states, weights, cache = layer.go_on(states, pattern, cache, return_weights)  # type: ignore[operator]
             new_caches.append(cache)
             all_weights.append(weights)
