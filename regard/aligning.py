@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from regard.api import Encoder, Model
+from regard.api import Encoder, LanguageModel, Model
 from regard.data import world
 from regard.data.filters import Filters
 from regard.data.pairs import load as load_pairs
@@ -281,7 +281,7 @@ def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = 
 
 def _word_weights(model: Model, pairs: Sequence[CountedPair]) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each pair the weights of `word_weights`, plain and shifted, from one forced pass."""
-    if isinstance(model, Encoder):
+    if isinstance(model, Encoder | LanguageModel):
         raise model.refusal("align words")
     tokens, limit = model.engine.tokens, model.engine.max_length
     sources = [tokens.encode_source(pair.source) for pair in pairs]

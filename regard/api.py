@@ -1,14 +1,16 @@
 """The Python face: `regard.load(folder)` and what it can do. Torch is imported when an engine needs it."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from regard import prediction
+from regard import generation, prediction
 from regard.decoding.options import SearchOptions
 from regard.errors import InputError, MissingDependencyError, ModelError
+from regard.generation import DEFAULT_GENERATION, Continuation, Scored
 from regard.look.effects import Effects, effects
 from regard.look.positions import PositionVectors
 from regard.look.weights import Look
@@ -17,6 +19,7 @@ from regard.prediction import Classified, Guess, TaggedWord
 from regard.translation import Translation, translate
 
 if TYPE_CHECKING:
+    from regard.engines.decoder import DecoderEngine
     from regard.engines.encoder import EncoderEngine
     from regard.engines.torch import TorchEngine
 
@@ -32,28 +35,22 @@ def load(folder: str | Path) -> "Model":
         MissingDependencyError: torch is not installed.
     """
     try:
+        from regard.engines.decoder import DecoderEngine
         from regard.engines.encoder import EncoderEngine
         from regard.engines.torch import TorchEngine
+        from regard.models import DECODERS, ENCODERS
+        from regard.models.folder import arch_of
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", "train", "Running this model") from error
     path = Path(folder)
-    if is_encoder(path):
+    arch = arch_of(path)
+    if arch in ENCODERS:
         return Encoder(EncoderEngine.from_folder(path), path.name)
+    if arch in DECODERS:
+        return LanguageModel(DecoderEngine.from_folder(path), path.name)
     return Translator(TorchEngine.from_folder(path), path.name)
-
-
-def is_encoder(folder: str | Path) -> bool:
-    """Whether a model folder or run folder holds an encoder, which reads and writes no text.
-
-    Raises:
-        ModelError: it is no model folder.
-    """
-    from regard.models import ENCODERS
-    from regard.models.folder import arch_of
-
-    return arch_of(Path(folder)) in ENCODERS
 
 
 class Model:
@@ -87,6 +84,41 @@ class Model:
     def fill(self, texts: Sequence[str], count: int = 5) -> list[list[list[Guess]]]:
         """The likeliest tokens behind each `[MASK]` of each text."""
         raise self.refusal("fill masks")
+
+    @overload
+    def generate(self, prompt: str, options: SearchOptions = ..., *, stop: Sequence[str] = ...) -> Continuation: ...
+    @overload
+    def generate(
+        self, prompt: Sequence[str], options: SearchOptions = ..., *, stop: Sequence[str] = ...
+    ) -> list[Continuation]: ...
+    def generate(
+        self, prompt: str | Sequence[str], options: SearchOptions = DEFAULT_GENERATION, *, stop: Sequence[str] = ()
+    ) -> Continuation | list[Continuation]:
+        """Go on with one prompt, or with several: `model.generate("Once upon a time").text`."""
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        found = self._generate(prompts, options, stop)
+        return found[0] if isinstance(prompt, str) else found
+
+    def _generate(self, prompts: list[str], options: SearchOptions, stop: Sequence[str]) -> list[Continuation]:
+        raise self.refusal("go on with a text")
+
+    def stream(
+        self, prompt: str, options: SearchOptions = DEFAULT_GENERATION, *, stop: Sequence[str] = ()
+    ) -> Generator[str, None, Continuation]:
+        """The text that `generate` gives for one prompt, in pieces as it is written."""
+        raise self.refusal("go on with a text")
+
+    @overload
+    def score(self, text: str) -> Scored: ...
+    @overload
+    def score(self, text: Sequence[str]) -> list[Scored]: ...
+    def score(self, text: str | Sequence[str]) -> Scored | list[Scored]:
+        """How probable one text is, or several: `model.score("The cat sat.").perplexity`."""
+        found = self._score([text] if isinstance(text, str) else list(text))
+        return found[0] if isinstance(text, str) else found
+
+    def _score(self, texts: list[str]) -> list[Scored]:
+        raise self.refusal("say how probable a text is")
 
     def look(self, source: str, target: str | None = None) -> Look:
         """What the model attends to while it reads a text, and while it writes one."""
@@ -269,3 +301,79 @@ class Encoder(Model):
             log_probs=(),
             model=self.name,
         )
+
+
+class LanguageModel(Model):
+    """A model that goes on with a text, such as GPT."""
+
+    engine: "DecoderEngine"
+    kind = "a language model"
+
+    def _generate(self, prompts: list[str], options: SearchOptions, stop: Sequence[str]) -> list[Continuation]:
+        return generation.generate(self.engine, prompts, options, stop)
+
+    def stream(
+        self, prompt: str, options: SearchOptions = DEFAULT_GENERATION, *, stop: Sequence[str] = ()
+    ) -> Generator[str, None, Continuation]:
+        """The text that `generate` gives for one prompt, in pieces as it is written; whole characters each.
+
+        Returns:
+            As the generator's value, the continuation: why it ended, its ids and their log-probabilities.
+
+        Raises:
+            ModelError: the prompt leaves no room in the context.
+            InputError: more than one text is asked for, or a stop string is empty.
+        """
+        return generation.stream(self.engine, prompt, options, stop)
+
+    def _score(self, texts: list[str]) -> list[Scored]:
+        return generation.score(self.engine, texts)
+
+    def look(self, source: str, target: str | None = None) -> Look:
+        """What each word of a text was predicted from, in every layer and head.
+
+        Before the text stands the token after which one begins, where the tokenizer has such a one; else nothing says
+        how the first token came, and the rows begin with the second. The last row predicts the end of the text, where
+        the tokenizer has a token for it.
+
+        Args:
+            source: the text, such as a prompt with what `generate` gave.
+            target: there is none; what a language model reads and what it writes are one text.
+
+        Raises:
+            ModelError: the text has fewer than two tokens or more than the model reads, or a translation was given.
+        """
+        if target is not None:
+            raise self.refusal("attend to a translation")
+        tokens, limit = self.engine.tokens, self.engine.max_length
+        found = tokens.encode(source)
+        real = [place for place, special in enumerate(found.special) if not special]
+        ids, spans = [found.ids[place] for place in real], [found.spans[place] for place in real]
+        before = tokens.before_text
+        read_ids = ids if before is None else [before, *ids]
+        if len(read_ids) < 2 or len(read_ids) > limit:
+            raise ModelError(f"this text has {len(read_ids):,} tokens, from 2 to {limit:,} were expected.")
+        first, pieces = tokens.pieces(read_ids[:1])[0], tokens.pieces(read_ids[1:])
+        spans = spans[len(spans) - len(pieces) :]
+        end_id = tokens.id_of("end") if "end" in tokens.special else None
+        end = "" if end_id is None else tokens.pieces([end_id])[0]
+        read = line(source, pieces, spans, before=first)
+        if before is None:  # it is of the text, not a mark before it
+            read = replace(read, special=(False, *read.special[1:]))
+        weights = self.engine.attention([read_ids])[0]["decoder"]
+        scored = read_ids if end_id is None else [*read_ids, end_id]
+        return Look(
+            source_text="",
+            target_text=source,
+            source=EMPTY,
+            target=line(source, pieces, spans, after=end),
+            read=read,
+            weights={"decoder": weights[:, :, : len(scored) - 1]},
+            log_probs=tuple(self.engine.score([scored])[0]),
+            model=self.name,
+            target_ids=tuple(read_ids[1:]),
+        )
+
+    def positions(self) -> dict[str, PositionVectors]:
+        """What the model adds to token vectors to say where they stand."""
+        return {side: PositionVectors(**facts) for side, facts in self.engine.positions().items()}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from regard.aligning import Groups, piece_groups, untrained, word_spans
-from regard.api import Encoder, Model
+from regard.api import Encoder, LanguageModel, Model
 from regard.errors import InputError, ModelError
 from regard.evaluation.alignment import words_from_pieces
 from regard.head_examples import Example, Mention
@@ -85,6 +85,8 @@ def measure(model: Model, examples: Sequence[Example]) -> list[HeadRoles]:
         InputError: some examples have a translation and some have none.
         ModelError: the model has no such attention, or cannot take an example whole.
     """
+    if isinstance(model, LanguageModel):
+        raise model.refusal("have its heads measured")
     if isinstance(model, Encoder):
         examples = [dataclasses.replace(example, target=None) for example in examples]
     totals: dict[str, _Totals] = {}

@@ -29,19 +29,7 @@ SIZES = [
     *("--set", "training.batch_tokens=200", "--set", "training.threads=1"),
 ]
 COMMANDS = (
-    "audit",
-    "train",
-    "translate",
-    "evaluate",
-    "look",
-    "align",
-    "heads",
-    "pretrain",
-    "finetune",
-    "distil",
-    "predict",
-    "compare",
-    "demo",
+    *("audit", "train", "translate", "evaluate", "look", "align", "heads", "predict", "generate", "compare", "demo"),
     "import",
 )
 

@@ -5,12 +5,14 @@ from typing import Any
 
 import torch
 
+from regard.data.byte_tokens import ByteTokens
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
 from regard.interop.bert_tokens import read_tokens
-from regard.models import build, build_encoder
-from regard.models.folder import save, save_encoder
+from regard.models import build, build_decoder, build_encoder
+from regard.models.folder import save, save_decoder, save_encoder
 from regard.models.heads import TaskModel
+from regard.models.protocol import Decoder
 
 SIZES: dict[str, dict[str, Any]] = {
     "rnn": {"hidden_size": 12, "embedding_size": 8},
@@ -62,4 +64,27 @@ def make_encoder_folder(folder: Path, **settings: Any) -> Path:
     tokens = make_text_tokens(folder)
     model = make_encoder(tokens, **settings)
     save_encoder(folder, model, dict(model.named_parameters()), tokens, "# Made up\n")
+    return folder
+
+
+def make_byte_tokens() -> ByteTokens:
+    """A byte-level tokenizer with some merges."""
+    return ByteTokens.train([text + "\n" for text in SOURCES * 3], 300)
+
+
+def make_decoder(tokens: ByteTokens, **overrides: Any) -> Decoder:
+    """A GPT with every number random, so that what it writes is varied and breaks off within characters."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "feed_forward_size": 24, "max_length": 64}
+    model = build_decoder("gpt", {"vocab_size": tokens.vocab_size, **sizes, **overrides})
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    return model.eval()
+
+
+def make_decoder_folder(folder: Path, **settings: Any) -> Path:
+    """Write the folder of a small GPT."""
+    tokens = make_byte_tokens()
+    model = make_decoder(tokens, **settings)
+    save_decoder(folder, model, dict(model.named_parameters()), tokens, "# Made up\n")
     return folder

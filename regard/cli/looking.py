@@ -120,7 +120,7 @@ def _print_matrix(found: "Look", matrix: "Matrix") -> None:
 
     from regard.look.terminal import matrix_lines
 
-    typer.echo(f"{found.source_text}\n{found.target_text}\n")
+    typer.echo("\n".join([*filter(None, (found.source_text, found.target_text)), ""]))
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     width = shutil.get_terminal_size().columns if colours else 10_000
     typer.echo("\n".join(matrix_lines(matrix, width=width, colours=colours)))

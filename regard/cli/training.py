@@ -161,7 +161,7 @@ def demo(
 
 
 def import_model(
-    source: Annotated[Path, typer.Argument(help="Folder written by transformers (MarianMT).")],
+    source: Annotated[Path, typer.Argument(help="Folder written by transformers (MarianMT, BERT, DistilBERT, GPT-2).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model folder to write.")],
 ) -> None:
     """Bring in a model that Hugging Face transformers saved.

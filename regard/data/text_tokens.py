@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tokenizers
@@ -171,7 +171,7 @@ class TextTokens:
         return {"kind": "text", **self.special}
 
     @classmethod
-    def load(cls, folder: Path, facts: dict[str, Any]) -> "TextTokens":
+    def load(cls, folder: Path, facts: dict[str, Any]) -> Self:
         """Read what `save` wrote.
 
         Raises:

@@ -1,4 +1,4 @@
-"""How to search for a translation, and what is found. No torch: every engine takes and gives these."""
+"""How to search for a text, and what is found. No torch: every engine takes and gives these."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from regard.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """How to look for a translation."""
+    """How to look for a translation, or for how a text goes on."""
 
     beam_size: int = 5  # hypotheses kept at each step; 1: greedy
     length_penalty: float = 0.6  # α of Wu et al. 2016, equation 14; 0: none, higher prefers longer
@@ -21,6 +21,9 @@ class SearchOptions:
     top_k: int = 0  # draw from the k best tokens only; 0: all
     top_p: float = 1.0  # draw from the best tokens that hold this share of the probability
     seed: int = 1  # of the draws
+    # Keskar et al. 2019, section 4.1, θ: logits of tokens already there (a language model's prompt counts) are divided
+    # by it, or multiplied if negative, before temperature; 1: nothing.
+    repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("beam_size", "n_best"):
@@ -35,18 +38,41 @@ class SearchOptions:
             raise ConfigError(f"min_length ({self.min_length}) is above max_length ({self.max_length})")
         if not (self.temperature > 0 and 0 < self.top_p <= 1 and self.max_length_ratio > 0):  # nan neither
             raise ConfigError("temperature and max_length_ratio must be above 0, and top_p above 0 and at most 1")
+        if not 0 < self.repetition_penalty < math.inf:
+            raise ConfigError(f"repetition_penalty must be above 0 and finite, got {self.repetition_penalty}")
+        if self.repetition_penalty != 1 and self.searches:
+            raise ConfigError("repetition_penalty needs sample, or a beam_size of 1: a beam compares whole hypotheses")
+
+    @property
+    def searches(self) -> bool:
+        """Whether hypotheses compete; else each is extended by itself, greedily or by draws."""
+        return not self.sample and self.beam_size > 1
 
     def limit(self, source_length: int, model_limit: int) -> int:
-        """Most target tokens for a source of this length, eos not counted."""
+        """Most target tokens for a source of this length, eos not counted.
+
+        Args:
+            model_limit: one more than the most tokens that the model could write.
+        """
         wanted = self.max_length or math.ceil(self.max_length_ratio * source_length) + 16
         return max(1, min(wanted, model_limit - 1))
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One translation in ids."""
+    """One text in ids."""
 
     ids: tuple[int, ...]  # without bos and eos
     log_probs: tuple[float, ...]  # of each id, then of eos if finished; nats, before temperature
     score: float  # total log-probability divided by the length penalty: what the search maximised
-    finished: bool  # False: cut at the length limit
+    finished: bool  # False: cut at the length limit, or ended from outside
+
+
+@dataclass(frozen=True)
+class Written:
+    """A step of one hypothesis, as the search goes on."""
+
+    sentence: int
+    column: int  # which of the sentence's hypotheses
+    ids: tuple[int, ...]  # all of its ids so far
+    hypothesis: Hypothesis | None  # when it is complete

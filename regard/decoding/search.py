@@ -9,59 +9,102 @@ drawn for each sentence from its own generator.
 
 import hashlib
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from regard.decoding.options import Hypothesis, SearchOptions
-from regard.models.protocol import Seq2Seq
+from regard.decoding.options import Hypothesis, SearchOptions, Written
+from regard.errors import ConfigError
+from regard.models.protocol import Decoder, Seq2Seq
 from regard.nn.padded import Padded
 
 _MULTIPLE = 8  # the encoder reads a multiple of so many sentences, and the decoder has at least so many rows
 _FINISHED_SHARE = 4  # the batch is made smaller when one in so many sentences is finished
 
+Ends = Callable[[Sequence[int]], bool]  # of a hypothesis' ids so far: whether it is complete
 
-@torch.inference_mode()
+
+@dataclass(frozen=True)
+class Controls:
+    """The ids that mean something to the search itself."""
+
+    bos_id: int | None  # what the decoder reads first; None: it goes on where its source ends, as a language model does
+    eos_id: int | None  # None: the model has none
+    pad_id: int | None = None  # never written; None: the model has none
+    forbidden_ids: tuple[int, ...] = ()  # others that are never written, for they stand for no text
+
+
 def search(
-    model: Seq2Seq,
+    model: Seq2Seq | Decoder,
     source: Padded,
     options: SearchOptions,
+    controls: Controls,
     *,
-    bos_id: int,
-    eos_id: int,
-    pad_id: int,
+    ends: Ends | None = None,
 ) -> list[list[Hypothesis]]:
-    """Translate a batch of encoded sentences.
+    """Translate a batch of encoded sentences, or go on with a batch of encoded prompts.
 
     Args:
         model: in evaluation mode.
         source: (B, S), all sentences of one padded length that depends on each sentence alone.
+        ends: is told all ids of a hypothesis after each; it is complete where this says so. Not with a beam.
 
     Returns:
         For each sentence its hypotheses, best first.
+
+    Raises:
+        ConfigError: `ends` is given for a beam.
     """
+    found: list[list[Hypothesis]] = [[] for _ in range(source.ids.size(0))]
+    for written in stream(model, source, options, controls, ends=ends):
+        if written.hypothesis is not None:
+            found[written.sentence].append(written.hypothesis)
+    return [_ranked(hypotheses, options) for hypotheses in found]
+
+
+@torch.inference_mode()
+def stream(
+    model: Seq2Seq | Decoder,
+    source: Padded,
+    options: SearchOptions,
+    controls: Controls,
+    *,
+    ends: Ends | None = None,
+) -> Iterator[Written]:
+    """What `search` finds, told id by id as it is written; of a beam, which may change its mind, at the end only.
+
+    Raises:
+        ConfigError: `ends` is given for a beam.
+    """
+    if ends is not None and options.searches:
+        raise ConfigError("to stop at a text, sample or take a beam_size of 1: a beam's hypotheses are not final.")
     sentences = source.ids.size(0)
     width = options.n_best if options.sample else options.beam_size
     filled = torch.arange(_round_up(sentences, _MULTIPLE)) % sentences
     padded = Padded(source.ids[filled], source.lengths[filled])
     lengths = padded.lengths[: _groups(sentences, width)].tolist()  # of the sentences that the decoder takes
-    limits = [options.limit(length, model.config.max_length) for length in lengths]
-    controls = _Controls(bos_id, eos_id, pad_id)
-    if options.sample or options.beam_size == 1:
-        seeds = [_seed(options.seed, ids[:length]) for ids, length in zip(padded.ids, lengths, strict=False)]
-        found = _one_by_one(model, padded, options, width, limits, controls, seeds)
-    else:
+    # A text that goes on where its source ends shares the model's length with it.
+    taken = [length - 1 if controls.bos_id is None else 0 for length in lengths]
+    rooms = [model.config.max_length - each for each in taken]
+    limits = [options.limit(length, room) for length, room in zip(lengths, rooms, strict=True)]
+    if options.searches:
         found = _beam(model, padded, options, limits, controls)
-    ranked = [sorted(hypotheses, key=lambda hypothesis: -hypothesis.score) for hypotheses in found[:sentences]]
-    return [hypotheses[: options.n_best] for hypotheses in ranked]
+        yield from (
+            Written(number, column, hypothesis.ids, hypothesis)
+            for number, hypotheses in enumerate(found[:sentences])
+            for column, hypothesis in enumerate(_ranked(hypotheses, options))
+        )
+        return
+    seeds = [_seed(options.seed, ids[:length]) for ids, length in zip(padded.ids, lengths, strict=False)]
+    for written in _one_by_one(model, padded, options, width, limits, controls, seeds, ends):
+        if written.sentence < sentences:
+            yield written
 
 
-@dataclass(frozen=True)
-class _Controls:
-    bos_id: int
-    eos_id: int
-    pad_id: int
+def _ranked(hypotheses: list[Hypothesis], options: SearchOptions) -> list[Hypothesis]:
+    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[: options.n_best]
 
 
 def penalized(log_prob: float, length: int, length_penalty: float) -> float:
@@ -75,44 +118,56 @@ def _seed(seed: int, ids: Tensor) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
-def _forbid(logits: Tensor, controls: _Controls, position: int, options: SearchOptions) -> Tensor:
-    """Logits (R, V) with the tokens that cannot come next at -inf: padding, bos, and eos before the minimum length."""
-    logits[:, controls.pad_id] = -math.inf
+def _first(source: Padded, controls: Controls, sentences: int, width: int) -> Tensor:
+    """What the rows (sentences * width, 1) read first."""
+    if controls.bos_id is not None:
+        return torch.full((sentences * width, 1), controls.bos_id)
+    last = source.ids.gather(1, source.lengths[:, None] - 1)[:sentences]  # (sentences, 1)
+    return last.repeat_interleave(width, dim=0)
+
+
+def _forbid(logits: Tensor, controls: Controls, position: int, options: SearchOptions) -> Tensor:
+    """Logits (R, V) with what cannot come next at -inf: tokens that are no text, and eos before the minimum length."""
+    forbidden = [controls.pad_id, *controls.forbidden_ids]
     if controls.bos_id != controls.eos_id:
-        logits[:, controls.bos_id] = -math.inf
+        forbidden.append(controls.bos_id)
     if position < options.min_length:
-        logits[:, controls.eos_id] = -math.inf
+        forbidden.append(controls.eos_id)
+    logits[:, [number for number in forbidden if number is not None]] = -math.inf
     return logits
 
 
 def _one_by_one(
-    model: Seq2Seq,
+    model: Seq2Seq | Decoder,
     source: Padded,
     options: SearchOptions,
     width: int,
     limits: list[int],
-    controls: _Controls,
+    controls: Controls,
     seeds: list[int],
-) -> list[list[Hypothesis]]:
+    ends: Ends | None,
+) -> Iterator[Written]:
     """Greedy search and sampling: rows never compete, so each is extended by one token a step until its eos."""
     sentences = len(limits)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds] if options.sample else []
-    results: list[list[Hypothesis]] = [[] for _ in range(sentences)]
     alive = list(range(sentences))  # the sentence of each group of `width` rows
     tokens: list[list[list[int]]] = [[[] for _ in range(width)] for _ in range(sentences)]
     log_probs: list[list[list[float]]] = [[[] for _ in range(width)] for _ in range(sentences)]
     open_rows = [[True] * width for _ in range(sentences)]
     state = model.start(source).select(torch.arange(sentences)[:, None].expand(-1, width))
-    ids = torch.full((sentences * width, 1), controls.bos_id)
+    ids = _first(source, controls, sentences, width)
+    seen = _Seen(source, controls, options, sentences, width, model.config.vocab_size)
     position = 0
     while True:
         logits, state = model.step(ids, state)
         totals = logits[:, -1].logsumexp(-1)  # of all tokens: a log-probability is the model's, forbidden or not
         logits = _forbid(logits[:, -1], controls, position, options)  # (R, V)
+        judged = seen.penalize(logits)
         if options.sample:
-            chosen = _draw(logits, options, [generators[sentence] for sentence in alive], width)
+            chosen = _draw(judged, options, [generators[sentence] for sentence in alive], width)
         else:
-            chosen = logits.argmax(-1)
+            chosen = judged.argmax(-1)
+        seen.add(chosen)
         chosen_log_probs = (logits.gather(1, chosen[:, None])[:, 0] - totals).tolist()
         chosen_ids = chosen.tolist()
         for group, sentence in enumerate(alive):
@@ -120,24 +175,57 @@ def _one_by_one(
                 if not open_rows[sentence][column]:
                     continue
                 row = group * width + column
-                log_probs[sentence][column].append(chosen_log_probs[row])
+                written, parts = tokens[sentence][column], log_probs[sentence][column]
+                parts.append(chosen_log_probs[row])
                 finished = chosen_ids[row] == controls.eos_id
                 if not finished:
-                    tokens[sentence][column].append(chosen_ids[row])
-                if finished or len(tokens[sentence][column]) >= limits[sentence]:
+                    written.append(chosen_ids[row])
+                hypothesis = None
+                if finished or len(written) >= limits[sentence] or (ends is not None and ends(written)):
                     open_rows[sentence][column] = False
-                    parts = log_probs[sentence][column]
                     score = penalized(sum(parts), len(parts), options.length_penalty)
-                    results[sentence].append(Hypothesis(tuple(tokens[sentence][column]), tuple(parts), score, finished))
+                    hypothesis = Hypothesis(tuple(written), tuple(parts), score, finished)
+                yield Written(sentence, column, tuple(written), hypothesis)
         position += 1
         kept = _groups_to_keep([any(open_rows[sentence]) for sentence in alive], width)
         if kept is None:
-            return results
+            return
         if len(kept) < len(alive):
             rows = torch.tensor(kept)[:, None] * width + torch.arange(width)
             state, chosen = state.select(rows), chosen[rows.flatten()]
+            seen.select(rows)
             alive = [alive[group] for group in kept]
         ids = chosen[:, None]
+
+
+class _Seen:
+    """Which tokens each row has had, where a penalty asks for it."""
+
+    def __init__(
+        self, source: Padded, controls: Controls, options: SearchOptions, sentences: int, width: int, vocab_size: int
+    ):
+        self._penalty = options.repetition_penalty
+        if self._penalty == 1:
+            return
+        seen = torch.zeros(sentences, vocab_size, dtype=torch.bool)
+        if controls.bos_id is None:  # a prompt is of the text; what is translated is not
+            part = Padded(source.ids[:sentences], source.lengths[:sentences])
+            seen.scatter_(1, torch.where(part.real(), part.ids, part.ids[:, :1]), True)
+        self._mask = seen.repeat_interleave(width, dim=0)  # (R, V)
+
+    def penalize(self, logits: Tensor) -> Tensor:
+        if self._penalty == 1:
+            return logits
+        lowered = torch.where(logits < 0, logits * self._penalty, logits / self._penalty)
+        return torch.where(self._mask, lowered, logits)
+
+    def add(self, chosen: Tensor) -> None:
+        if self._penalty != 1:
+            self._mask.scatter_(1, chosen[:, None], True)
+
+    def select(self, rows: Tensor) -> None:
+        if self._penalty != 1:
+            self._mask = self._mask[rows.flatten()]
 
 
 def _groups_to_keep(unfinished: list[bool], width: int) -> list[int] | None:
@@ -163,6 +251,15 @@ def _round_up(number: int, multiple: int) -> int:
 
 def _draw(logits: Tensor, options: SearchOptions, generators: list[torch.Generator], width: int) -> Tensor:
     """One token for each row, each sentence from its own generator."""
+    probabilities = _kept_probabilities(logits, options)
+    uniform = torch.cat([torch.rand(width, generator=generator, dtype=torch.float64) for generator in generators])
+    cumulative = probabilities.double().cumsum(-1)
+    threshold = (uniform.to(cumulative.device) * cumulative[:, -1])[:, None]
+    return torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp_max(logits.size(-1) - 1)
+
+
+def _kept_probabilities(logits: Tensor, options: SearchOptions) -> Tensor:
+    """Probabilities (R, V) at this temperature, 0 outside the top k and top p; what is kept need not add up to 1."""
     logits = logits / options.temperature
     if options.top_k:
         kept = min(options.top_k, logits.size(-1))
@@ -172,14 +269,11 @@ def _draw(logits: Tensor, options: SearchOptions, generators: list[torch.Generat
         ordered, order = probabilities.sort(-1, descending=True)
         outside = ordered.cumsum(-1) - ordered >= options.top_p  # the first token is always inside
         probabilities = probabilities.scatter(1, order, ordered.masked_fill(outside, 0.0))
-    uniform = torch.cat([torch.rand(width, generator=generator, dtype=torch.float64) for generator in generators])
-    cumulative = probabilities.double().cumsum(-1)
-    threshold = (uniform.to(cumulative.device) * cumulative[:, -1])[:, None]
-    return torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp_max(logits.size(-1) - 1)
+    return probabilities
 
 
 def _beam(
-    model: Seq2Seq, source: Padded, options: SearchOptions, limits: list[int], controls: _Controls
+    model: Seq2Seq | Decoder, source: Padded, options: SearchOptions, limits: list[int], controls: Controls
 ) -> list[list[Hypothesis]]:
     """Beam search: of all continuations of a sentence's hypotheses the best `beam_size` go on.
 
@@ -190,7 +284,7 @@ def _beam(
     done = [False] * sentences
     alive = list(range(sentences))
     state = model.start(source).select(torch.arange(sentences)[:, None].expand(-1, width))
-    ids = torch.full((sentences * width, 1), controls.bos_id)
+    ids = _first(source, controls, sentences, width)
     # At first all hypotheses of a sentence are the same: only one may be continued.
     totals = torch.full((sentences, width), -math.inf, dtype=torch.float64)
     totals[:, 0] = 0.0
@@ -209,7 +303,7 @@ def _beam(
         candidate_rows = index // per_row  # which hypothesis is continued
         candidate_tokens = tokens.view(len(alive), -1).gather(1, index)
         candidate_parts = log_probs.gather(1, index)
-        ends = candidate_tokens == controls.eos_id
+        ends = candidate_tokens == (-1 if controls.eos_id is None else controls.eos_id)
         position += 1
         _collect(finished, done, alive, ends[:, :width], candidate_rows, candidate_totals, candidate_parts,
                  history, parts, position, options)  # fmt: skip

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from regard.data.tokens import Tokens
-from regard.decoding.search import Hypothesis, SearchOptions, search
+from regard.decoding.options import Hypothesis, SearchOptions
+from regard.decoding.search import Controls, search
 from regard.engines.batches import Weights, by_length, pad_to_step
 from regard.models.folder import load
 from regard.models.protocol import Seq2Seq
@@ -63,14 +64,8 @@ class TorchEngine:
         results: list[list[Hypothesis]] = [[] for _ in sources]
         for rows in by_length([len(ids) for ids in sources], self.batch_tokens // width):
             batch = self._pad([sources[row] for row in rows])
-            found = search(
-                self.model,
-                batch,
-                options,
-                bos_id=self.tokens.bos_id,
-                eos_id=self.tokens.eos_id,
-                pad_id=self.tokens.pad_id,
-            )
+            controls = Controls(self.tokens.bos_id, self.tokens.eos_id, self.tokens.pad_id)
+            found = search(self.model, batch, options, controls)
             for row, hypotheses in zip(rows, found, strict=True):
                 results[row] = hypotheses
         self.model.train(was_training)

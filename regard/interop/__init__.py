@@ -8,10 +8,15 @@ class name and no path from a model folder is followed.
 from pathlib import Path
 
 from regard.errors import ModelError
-from regard.interop import bert, huggingface, marian
+from regard.interop import bert, gpt2, huggingface, marian
 
 # By the model_type that config.json names.
-IMPORTERS = {"marian": marian.import_folder, "bert": bert.import_folder, "distilbert": bert.import_folder}
+IMPORTERS = {
+    "marian": marian.import_folder,
+    "bert": bert.import_folder,
+    "distilbert": bert.import_folder,
+    "gpt2": gpt2.import_folder,
+}
 
 
 def import_folder(source: Path, out: Path) -> list[str]:

@@ -26,14 +26,6 @@ _TASKS: Mapping[str, Task] = {
     "ForSequenceClassification": "classify",
     "ForTokenClassification": "tag",
 }
-_ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu",
-    "swish": "swish",
-    "silu": "swish",
-}
 _NEXT_SENTENCE = "cls.seq_relationship.weight"  # of BERT's pre-training; nothing of ours uses it
 _MAX_LABELS = 10_000
 
@@ -160,7 +152,8 @@ def import_folder(source: Path, out: Path) -> list[str]:
     if _NEXT_SENTENCE in tensors:
         warnings.append("the head for next sentences was left out; the one for masked words is there.")
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
-    save_encoder(out, model, weights, tokens, _card(source, config, model))
+    card = huggingface.card(source, _architecture(config, str(source)), sum(map(torch.numel, weights.values())))
+    save_encoder(out, model, weights, tokens, card)
     return warnings
 
 
@@ -233,11 +226,7 @@ def _settings(config: Mapping[str, Any], family: _Family, where: str) -> dict[st
     if missing:
         raise ModelError(f"{where}: {', '.join(missing)} is missing.")
     settings = {ours: config[foreign] for foreign, ours in family.settings.items()}
-    if settings["activation"] not in _ACTIVATIONS:
-        raise ModelError(
-            f"{where}: the activation is {settings['activation']!r}, expected one of {', '.join(_ACTIVATIONS)}."
-        )
-    settings["activation"] = _ACTIVATIONS[settings["activation"]]
+    settings["activation"] = huggingface.activation(settings["activation"], where)
     return settings
 
 
@@ -286,19 +275,3 @@ def _weights(
     elif head["task"] != "none":
         weights |= foreign.linear("classifier", (len(head["labels"]), size), "head.output")
     return weights
-
-
-def _card(source: Path, config: Mapping[str, Any], model: TaskModel) -> str:
-    """README.md of the new folder."""
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return "\n".join(
-        [
-            *("---", "library_name: regard", "---", ""),
-            f"# {source.resolve().name}",
-            "",
-            f"A {_architecture(config, str(source))}, imported from a Hugging Face folder; {parameters:,} parameters "
-            "in float32.",
-            "Author, training data and licence are those of the original: see its card.",
-            "",
-        ]
-    )

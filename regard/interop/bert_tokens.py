@@ -9,7 +9,7 @@ from tokenizers.models import WordPiece
 
 from regard.data.text_tokens import TOKENIZER_FILE, TextTokens, frame_with, read_tokenizer, wordpiece
 from regard.errors import ModelError
-from regard.interop.huggingface import read_json
+from regard.interop.huggingface import read_json, special_token
 
 _VOCABULARY_FILE, _SETTINGS_FILE = "vocab.txt", "tokenizer_config.json"
 # Our role by the name that transformers has for a special token, with BERT's own.
@@ -35,7 +35,7 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[TextTokens | None, li
         ModelError: a file is damaged, or does not fit the model.
     """
     settings = read_json(folder / _SETTINGS_FILE) if (folder / _SETTINGS_FILE).is_file() else {}
-    special = {role: _content(settings.get(name)) or usual for name, (role, usual) in _SPECIAL.items()}
+    special = {role: special_token(settings.get(name)) or usual for name, (role, usual) in _SPECIAL.items()}
     if (folder / TOKENIZER_FILE).is_file():
         tokenizer = read_tokenizer(folder / TOKENIZER_FILE)
     elif (folder / _VOCABULARY_FILE).is_file():
@@ -80,9 +80,3 @@ def _from_vocabulary(path: Path, settings: Mapping[str, Any], special: Mapping[s
     frame_with(tokenizer, special["start"], special["end"])
     tokenizer.add_special_tokens([token for token in special.values() if token in vocabulary])
     return tokenizer
-
-
-def _content(token: Any) -> str:
-    """A special token's text: it is stored as such or as a table."""
-    found = token.get("content") if isinstance(token, dict) else token
-    return found if isinstance(found, str) else ""

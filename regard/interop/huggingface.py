@@ -44,6 +44,15 @@ PLAIN_VALUES: Mapping[str, Any] = {
     "quantization_config": None,
     "tie_encoder_decoder": False,
 }
+# Our activation by the name that transformers has for it.
+ACTIVATIONS: Mapping[str, str] = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "swish": "swish",
+    "silu": "swish",
+}
 # How transformers would search: no part of a model. The values under which nothing special happens.
 PLAIN_GENERATION: Mapping[str, Any] = {
     "bad_words_ids": None,
@@ -189,6 +198,37 @@ def check_keys(config: Mapping[str, Any], known: Collection[str], plain: Mapping
             f"{where}: unknown setting {listed}. Whether it changes what the model computes is not known; "
             "remove it from config.json only if you know that it does not."
         )
+
+
+def special_token(value: Any) -> str:
+    """The text of a special token in tokenizer_config.json, where it is stored as such or as a table; "" if none."""
+    found = value.get("content") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else ""
+
+
+def card(source: Path, architecture: str, parameters: int) -> str:
+    """README.md of a model folder that was made from another's."""
+    return "\n".join(
+        [
+            *("---", "library_name: regard", "---", ""),
+            f"# {source.resolve().name}",
+            "",
+            f"A {architecture}, imported from a Hugging Face folder; {parameters:,} parameters in float32.",
+            "Author, training data and licence are those of the original: see its card.",
+            "",
+        ]
+    )
+
+
+def activation(name: Any, where: str) -> str:
+    """Our name of an activation.
+
+    Raises:
+        ModelError: there is no such one.
+    """
+    if name not in ACTIVATIONS:
+        raise ModelError(f"{where}: the activation is {name!r}, expected one of {', '.join(ACTIVATIONS)}.")
+    return ACTIVATIONS[name]
 
 
 def generation_warnings(config: Mapping[str, Any], plain: Mapping[str, Any], neutral: Collection[str]) -> list[str]:

@@ -33,7 +33,8 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Look:
-    """Everything a forced pass over a sentence and its translation shows.
+    """Everything a forced pass over a sentence and its translation shows, or over the one text of an encoder (a source
+    without a target) or of a language model (a target without a source).
 
     Row t of "cross" and "decoder" is the distribution used to predict target token t, the last one its end; a row of
     "encoder" is that of a source token. The columns of "decoder" are the tokens read so far: the start, then the
@@ -49,6 +50,11 @@ class Look:
     log_probs: tuple[float, ...]  # of each target piece and the end, in nats
     model: str = ""  # its name, for people
     target_ids: tuple[int, ...] = ()  # the target as the model wrote it, without start and end
+
+    @property
+    def text(self) -> str:
+        """What was looked at, for titles: the source, or the one text of a language model, which is its target."""
+        return self.source_text or self.target_text
 
     def kind(self, wanted: str = "") -> str:
         """The kind of attention that is wanted; empty: that to the source, or what else the model has.

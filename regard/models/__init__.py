@@ -6,8 +6,9 @@ from regard.config import from_dict
 from regard.errors import ConfigError
 from regard.models.bert import Bert, BertConfig, DistilBert, DistilBertConfig
 from regard.models.gnmt import GNMT, GNMTConfig
+from regard.models.gpt import GPT, GPTConfig
 from regard.models.heads import HeadConfig, TaskModel
-from regard.models.protocol import Encoder, Seq2Seq
+from regard.models.protocol import Decoder, Encoder, Seq2Seq
 from regard.models.rnn import RNN, RNNConfig
 from regard.models.rnnsearch import RNNSearch, RNNSearchConfig
 from regard.models.transformer import Transformer, TransformerConfig
@@ -21,6 +22,9 @@ MODELS: dict[str, tuple[type, type[Seq2Seq]]] = {
 ENCODERS: dict[str, tuple[type, type[Encoder]]] = {
     "bert": (BertConfig, Bert),
     "distilbert": (DistilBertConfig, DistilBert),
+}
+DECODERS: dict[str, tuple[type, type[Decoder]]] = {
+    "gpt": (GPTConfig, GPT),
 }
 
 
@@ -47,3 +51,15 @@ def build_encoder(arch: str, values: dict[str, Any], head: dict[str, Any], where
     config_class, model_class = ENCODERS[arch]
     encoder = model_class(from_dict(config_class, values, where))
     return TaskModel(encoder, from_dict(HeadConfig, head, f"{where}, head"))
+
+
+def build_decoder(arch: str, values: dict[str, Any], where: str = "model") -> Decoder:
+    """Make a language model from its family's name and its configuration as plain values.
+
+    Raises:
+        ConfigError: unknown family, unknown setting, or a value out of range.
+    """
+    if arch not in DECODERS:
+        raise ConfigError(f"{where}: unknown language model {arch!r}. Known are {', '.join(DECODERS)}.")
+    config_class, model_class = DECODERS[arch]
+    return model_class(from_dict(config_class, values, where))

@@ -14,17 +14,19 @@ import torch
 from torch import Tensor
 
 from regard.config import to_dict
+from regard.data.byte_tokens import ByteTokens
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
 from regard.errors import ConfigError, ModelError, StorageError
-from regard.models import ENCODERS, MODELS, build, build_encoder
+from regard.models import DECODERS, ENCODERS, MODELS, build, build_decoder, build_encoder
 from regard.models.heads import TaskModel
-from regard.models.protocol import Seq2Seq
+from regard.models.protocol import Decoder, Seq2Seq
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 _FORMAT = 1
 _KEYS = {"format", "arch", "model", "tokens"}
 _TRANSLATOR_KEYS, _ENCODER_KEYS = {"source_language", "target_language"}, {"head", "language"}
+_DECODER_KEYS = {"language"}
 _MAX_CONFIG_BYTES = 1 << 20
 _MAX_SIZE, _MAX_LAYERS = 1 << 20, 1_000
 
@@ -45,6 +47,15 @@ class LoadedEncoder:
 
     model: TaskModel  # in evaluation mode
     tokens: TextTokens | None  # None: it was imported without its tokenizer
+    language: str  # BCP-47, or ""
+
+
+@dataclass(frozen=True)
+class LoadedDecoder:
+    """A language model's folder, ready to run."""
+
+    model: Decoder  # in evaluation mode
+    tokens: ByteTokens | None  # None: it was imported without its tokenizer
     language: str  # BCP-47, or ""
 
 
@@ -92,6 +103,21 @@ def save_encoder(
     _write(folder, facts, weights, tokens, card)
 
 
+def save_decoder(
+    folder: Path,
+    model: Decoder,
+    weights: Mapping[str, Tensor],
+    tokens: ByteTokens | None,
+    card: str,
+    *,
+    language: str = "",
+) -> None:
+    """Write a language model's folder, in the same way as `save`."""
+    arch = next(name for name, (_, model_class) in DECODERS.items() if type(model) is model_class)
+    facts = {"arch": arch, "model": to_dict(model.config), "language": language}
+    _write(folder, facts, weights, tokens, card)
+
+
 def _write(
     folder: Path, facts: Mapping[str, Any], weights: Mapping[str, Tensor], tokens: Tokens | TextTokens | None, card: str
 ) -> None:
@@ -129,6 +155,8 @@ def load(folder: Path) -> LoadedModel:
     config = read_config(folder)
     if config["arch"] in ENCODERS:
         raise ModelError(f"{folder}: is an encoder ({config['arch']}), which writes no text; expected a translator.")
+    if config["arch"] in DECODERS:
+        raise ModelError(f"{folder}: is a language model ({config['arch']}), expected a translator.")
     where = str(folder / CONFIG_FILE)
     model = _read_model(folder, lambda: build(config["arch"], config["model"], where))
     tokens = Tokens.load(folder, config["tokens"])
@@ -155,6 +183,24 @@ def load_encoder(folder: Path) -> LoadedEncoder:
     return LoadedEncoder(model, tokens, str(config.get("language", "")))
 
 
+def load_decoder(folder: Path) -> LoadedDecoder:
+    """Read a language model's folder, or the model of a run folder.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    folder = find(folder)
+    config = read_config(folder)
+    if config["arch"] not in DECODERS:
+        raise ModelError(f"{folder}: is a {config['arch']}, expected a language model: {', '.join(DECODERS)}.")
+    where = str(folder / CONFIG_FILE)
+    model = _read_model(folder, lambda: build_decoder(config["arch"], config["model"], where))
+    tokens = None if config["tokens"] == {"kind": "none"} else ByteTokens.load(folder, config["tokens"])
+    if tokens is not None:
+        _check_vocabulary(folder, tokens.vocab_size, model.config.vocab_size)
+    return LoadedDecoder(model, tokens, str(config.get("language", "")))
+
+
 def arch_of(folder: Path) -> str:
     """The architecture that a model folder or run folder names.
 
@@ -164,7 +210,7 @@ def arch_of(folder: Path) -> str:
     return read_config(find(folder))["arch"]
 
 
-AnyModel = TypeVar("AnyModel", Seq2Seq, TaskModel)
+AnyModel = TypeVar("AnyModel", Seq2Seq, TaskModel, Decoder)
 
 
 def _read_model(folder: Path, make: Callable[[], AnyModel]) -> AnyModel:
@@ -225,11 +271,13 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     if config["format"] != _FORMAT:
         raise ModelError(f"{path}: has format {config['format']!r}, this version reads format {_FORMAT}.")
-    is_encoder = isinstance(config["arch"], str) and config["arch"] in ENCODERS
-    if unknown := sorted(set(config) - _KEYS - (_ENCODER_KEYS if is_encoder else _TRANSLATOR_KEYS)):
+    arch = config["arch"] if isinstance(config["arch"], str) else ""
+    is_encoder = arch in ENCODERS
+    own = _ENCODER_KEYS if is_encoder else _DECODER_KEYS if arch in DECODERS else _TRANSLATOR_KEYS
+    if unknown := sorted(set(config) - _KEYS - own):
         raise ModelError(f"{path}: unknown setting {', '.join(unknown)}.")
     tables = ["model", "tokens", *(["head"] if is_encoder else [])]
-    if not isinstance(config["arch"], str) or not all(isinstance(config.get(key), dict) for key in tables):
+    if not arch or not all(isinstance(config.get(key), dict) for key in tables):
         raise ModelError(f"{path}: arch must be text, {', '.join(tables[:-1])} and {tables[-1]} must be tables.")
     if largest := [key for key, value in config["model"].items() if _is_huge(key, value)]:
         raise ModelError(f"{path}: {', '.join(largest)} is larger than any model has. Copy the whole folder again.")

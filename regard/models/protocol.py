@@ -1,7 +1,7 @@
-"""What training, decoding and looking ask of every model that translates or reads. They know no more of it than this.
+"""What training, decoding and looking ask of every model that translates, reads or goes on with a text.
 
-A new model is one file in this folder with a subclass of `Seq2Seq` or `Encoder`, and one line in a table of
-`__init__.py`.
+They know no more of it than this. A new model is one file in this folder with a subclass of `Seq2Seq`, `Encoder` or
+`Decoder`, and one line in a table of `__init__.py`.
 """
 
 from dataclasses import dataclass
@@ -85,4 +85,35 @@ class Encoder(nn.Module):
 
     def pool(self, states: Tensor) -> Tensor:
         """States (B, L, hidden) to one vector a text, (B, hidden)."""
+        raise NotImplementedError
+
+
+class Decoder(nn.Module):
+    """A model that goes on with a text: a language model. Search asks of it what it asks of a `Seq2Seq`."""
+
+    config: Any  # a frozen dataclass with at least vocab_size, hidden_size and max_length
+    output: OutputLayer  # from states to logits: training computes its loss in pieces, without all logits at once
+    embedding: nn.Embedding  # of tokens
+
+    def states(self, tokens: Padded) -> Tensor:
+        """(B, T, size) states, one for each token: what `output` scores the token after it from."""
+        raise NotImplementedError
+
+    def forced(self, tokens: Padded, *, return_weights: bool = False) -> Forced:
+        """The same up to the logits: row t scores what follows token t.
+
+        Args:
+            return_weights: the plain attention path, every layer and head, as kind "decoder".
+        """
+        raise NotImplementedError
+
+    def start(self, source: Padded) -> Any:
+        """Read each text but for its last token, which the first `step` reads; the `DecoderState` has one row a text.
+
+        So a text of one token can be gone on with, and logits are made only where a token is to be chosen.
+        """
+        raise NotImplementedError
+
+    def step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Read n >= 1 more tokens (R, n) in every row: logits (R, n, V) for what follows each, new state."""
         raise NotImplementedError

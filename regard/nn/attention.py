@@ -21,11 +21,14 @@ from regard.nn.layers import dropout as drop
 class Pattern:
     """Who may attend to whom, as a small value: no (Q, K) memory until `dense` is asked for.
 
-    Queries are the last Q of the K positions when causal, so that one pattern serves a full pass and a cached step.
+    Queries are the last Q of the K positions where the distance matters (causal, window), so that one pattern serves a
+    full pass and a cached step.
     """
 
     key_lengths: Tensor | None = None  # (B,): keys from this position on are padding; None: all keys are real
     causal: bool = False  # a query attends to its own position and those before it
+    key_starts: Tensor | None = None  # (B,): keys before this position are padding; None: there are none such
+    window: int = 0  # a query attends to positions less than so far from its own, a band; 0: however far
 
     def dense(self, num_queries: int, num_keys: int, device: torch.device | None = None) -> Tensor | None:
         """The mask (B or 1, 1, Q or 1, K), bool, True = may attend; None when all may attend to all."""
@@ -33,11 +36,31 @@ class Pattern:
         if self.key_lengths is not None:
             positions = torch.arange(num_keys, device=self.key_lengths.device)
             mask = (positions < self.key_lengths[:, None])[:, None, None, :]  # (B, 1, 1, K)
-        if self.causal and num_queries > 1:
-            triangle = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
-            triangle = triangle.tril(num_keys - num_queries)  # (Q, K)
-            mask = triangle[None, None] if mask is None else mask & triangle
+        if self.key_starts is not None:
+            positions = torch.arange(num_keys, device=self.key_starts.device)
+            real = (positions >= self.key_starts[:, None])[:, None, None, :]  # (B, 1, 1, K)
+            mask = real if mask is None else mask & real
+        near = self._near(num_queries, num_keys, device)
+        if near is not None:
+            mask = near[None, None] if mask is None else mask & near
         return mask
+
+    def _near(self, num_queries: int, num_keys: int, device: torch.device | None) -> Tensor | None:
+        """What the positions alone allow, (Q, K); None: everything."""
+        first = num_keys - num_queries  # where the first query stands among the keys
+        near = None
+        if self.causal and num_queries > 1:
+            near = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device).tril(first)
+        if 0 < self.window < num_keys:
+            band = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
+            band = band.triu(first - self.window + 1).tril(first + self.window - 1)
+            near = band if near is None else near & band
+        return near
+
+    @property
+    def may_leave_nothing(self) -> bool:
+        """Whether a query may have nothing to attend to: all its keys may be padding."""
+        return self.key_lengths is not None or self.key_starts is not None
 
 
 EVERYONE = Pattern()
@@ -104,11 +127,12 @@ def dot_product_attention(
     if return_weights or dropout or short:
         scores = (query / query.size(-1) ** 0.5) @ key.transpose(-2, -1)  # (B, H, Q, K)
         return attend(scores, value, pattern.dense(num_queries, num_keys, query.device), dropout=dropout)
-    if pattern.causal and pattern.key_lengths is None and num_queries == num_keys:
+    is_triangle = pattern.causal and not pattern.window and not pattern.may_leave_nothing
+    if is_triangle and num_queries == num_keys:
         return Attended(F.scaled_dot_product_attention(query, key, value, is_causal=True), None)
     mask = pattern.dense(num_queries, num_keys, query.device)
     context = F.scaled_dot_product_attention(query, key, value, mask)
-    if mask is not None and pattern.key_lengths is not None:
+    if mask is not None and pattern.may_leave_nothing:
         context = context.masked_fill(~mask.any(-1, keepdim=True), 0.0)
     return Attended(context, None)
 

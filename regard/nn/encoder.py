@@ -1,9 +1,12 @@
-"""The encoder layer that every Transformer encoder is made of, a translator's and BERT's alike."""
+"""The layer that every Transformer encoder is made of, a translator's and BERT's alike, and GPT too."""
 
+import torch
 from torch import Tensor, nn
 
 from regard.nn.attention import MultiHeadAttention, Pattern
 from regard.nn.layers import Activation, FeedForward, NormPlace, Residual
+
+KeyValue = tuple[Tensor, Tensor]  # keys and values, each (B, H, K, D)
 
 
 class EncoderLayer(nn.Module):
@@ -30,10 +33,25 @@ class EncoderLayer(nn.Module):
 
     def forward(self, states: Tensor, pattern: Pattern, return_weights: bool) -> tuple[Tensor, Tensor | None]:
         """States (B, L, hidden) to states and, if asked for, weights (B, H, L, L)."""
+        states, weights, _ = self.go_on(states, pattern, None, return_weights)
+        return states, weights
+
+    def go_on(
+        self, states: Tensor, pattern: Pattern, past: KeyValue | None, return_weights: bool
+    ) -> tuple[Tensor, Tensor | None, KeyValue]:
+        """The same for tokens that follow others.
+
+        Args:
+            past: what this returned for the tokens before; None: there are none.
+
+        Returns:
+            States (B, L, hidden), weights (B, H, L, K) if asked for, and the keys and values of all K tokens so far.
+        """
         entered = self.attention_frame.enter(states)
-        context, weights = self.attention(
-            entered, self.attention.project(entered), pattern, return_weights=return_weights
-        )
+        key, value = self.attention.project(entered)
+        if past is not None:
+            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
+        context, weights = self.attention(entered, (key, value), pattern, return_weights=return_weights)
         states = self.attention_frame.add(states, context)
         output = self.feed_forward(self.feed_forward_frame.enter(states))
-        return self.feed_forward_frame.add(states, output), weights
+        return self.feed_forward_frame.add(states, output), weights, (key, value)

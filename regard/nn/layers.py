@@ -133,14 +133,17 @@ class OutputLayer(nn.Module):
 
     bf16_products = False  # as `Linear`
 
-    def __init__(self, hidden_size: int, vocab_size: int, *, tied_to: nn.Embedding | None = None):
+    def __init__(self, hidden_size: int, vocab_size: int, *, tied_to: nn.Embedding | None = None, bias: bool = True):
         super().__init__()
         if tied_to is None:
             self.weight = nn.Parameter(torch.empty(vocab_size, hidden_size))
             nn.init.normal_(self.weight, std=hidden_size**-0.5)
         else:
             self.weight = tied_to.weight
-        self.bias = nn.Parameter(torch.zeros(vocab_size))
+        if bias:
+            self.bias = nn.Parameter(torch.zeros(vocab_size))
+        else:  # zeros that nothing learns or saves: the loss then needs no second case
+            self.register_buffer("bias", torch.zeros(vocab_size), persistent=False)
 
     def forward(self, states: Tensor) -> Tensor:
         return F.linear(states, self.weight, self.bias)

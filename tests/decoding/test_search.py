@@ -9,17 +9,17 @@ import torch
 
 from regard.decoding import search as module
 from regard.decoding.options import Hypothesis, SearchOptions
-from regard.decoding.search import search
+from regard.decoding.search import Controls, search
 from regard.engines.torch import TorchEngine
 from regard.errors import ConfigError
 from regard.nn.padded import Padded, pad
 
 SOURCES = [[5, 6, 7, 8, 9, 10, 3], [11, 12, 3], [13, 3], [4, 4, 4, 4, 3], [20, 19, 18, 17, 16, 15, 14, 3]]
-CONTROLS = {"bos_id": 2, "eos_id": 3, "pad_id": 0}
+CONTROLS = Controls(bos_id=2, eos_id=3, pad_id=0)
 
 
 def found(model, options: SearchOptions, sources: list[list[int]] = SOURCES) -> list[list[Hypothesis]]:
-    return search(model, pad(sources, multiple_of=8), options, **CONTROLS)
+    return search(model, pad(sources, multiple_of=8), options, CONTROLS)
 
 
 def same(first: list[list[Hypothesis]], second: list[list[Hypothesis]], tolerance: float = 1e-10) -> None:
@@ -37,7 +37,7 @@ def test_a_beam_of_one_is_greedy(tiny, arch: str, min_length: int) -> None:
     source = pad([*SOURCES, *SOURCES[:3]], multiple_of=8)  # the eight rows of which search itself makes sure
     limits = [options.limit(int(length), 64) for length in source.lengths]
     with torch.inference_mode():
-        beam = module._beam(model, source, options, limits, module._Controls(**CONTROLS))
+        beam = module._beam(model, source, options, limits, CONTROLS)
     same(greedy, beam[:5])
     assert len({hypotheses[0].ids for hypotheses in greedy}) > 1
 

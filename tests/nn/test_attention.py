@@ -16,6 +16,11 @@ PATTERNS = {
     "causal and padding": Pattern(torch.tensor([5, 2, 1]), causal=True),
     "a row without keys": Pattern(torch.tensor([5, 0, 3])),
     "a row without keys, causal": Pattern(torch.tensor([5, 0, 3]), causal=True),
+    "band": Pattern(causal=True, window=2),
+    "band to both sides": Pattern(window=2),
+    "a wide band": Pattern(causal=True, window=9),
+    "padding on the left": Pattern(causal=True, key_starts=torch.tensor([0, 3, 4])),
+    "band and padding on the left": Pattern(causal=True, window=3, key_starts=torch.tensor([0, 3, 4])),
 }
 
 
@@ -100,6 +105,40 @@ def test_dense_patterns() -> None:
     padded = Pattern(torch.tensor([1, 3])).dense(2, 3)
     assert padded.shape == (2, 1, 1, 3)
     assert padded[:, 0, 0].tolist() == [[True, False, False], [True, True, True]]
+
+
+def test_a_band_is_what_is_near() -> None:
+    assert Pattern(causal=True, window=2).dense(3, 3)[0, 0].tolist() == [
+        [True, False, False],
+        [True, True, False],
+        [False, True, True],
+    ]
+    assert Pattern(causal=True, window=2).dense(1, 4)[0, 0].tolist() == [[False, False, True, True]], "a cached step"
+    assert Pattern(window=2).dense(3, 3)[0, 0].tolist() == [
+        [True, True, False],
+        [True, True, True],
+        [False, True, True],
+    ]
+    assert Pattern(causal=True, window=4).dense(1, 4) is None
+    left = Pattern(key_starts=torch.tensor([0, 2])).dense(1, 3)
+    assert left[:, 0, 0].tolist() == [[True, True, True], [False, False, True]]
+
+
+@pytest.mark.parametrize("window", [0, 1, 3])
+def test_a_banded_row_is_the_formula(window: int) -> None:
+    query, key, value = tensors(3)
+    pattern = Pattern(causal=True, window=window, key_starts=torch.tensor([0, 1, 3]))
+    context, weights = dot_product_attention(query, key, value, pattern, return_weights=True)
+    for batch, start in enumerate([0, 1, 3]):
+        for row in range(3):
+            place = row + 2  # queries are the last 3 of 5
+            allowed = [k for k in range(start, place + 1) if not window or place - k < window]
+            expected = torch.zeros(5, dtype=torch.float64)
+            if allowed:
+                scores = torch.stack([query[batch, 0, row] @ key[batch, 0, k] / 2 for k in allowed]).exp()
+                expected[allowed] = scores / scores.sum()
+            torch.testing.assert_close(weights[batch, 0, row], expected, rtol=0, atol=1e-14)
+            torch.testing.assert_close(context[batch, 0, row], expected @ value[batch, 0], rtol=0, atol=1e-14)
 
 
 def test_multi_head_attention_is_torchs() -> None:

@@ -166,6 +166,14 @@ def test_a_linear_map_in_bf16_is_close_while_training_and_exact_otherwise(bias: 
     assert torch.equal(layer(inputs), results[1][0]), "outside training products are taken in full"
 
 
+def test_an_output_layer_without_bias_has_none_to_learn() -> None:
+    layer = OutputLayer(4, 6, bias=False)
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert list(layer.state_dict()) == ["weight"]
+    states = torch.randn(3, 4)
+    torch.testing.assert_close(layer(states), states @ layer.weight.T)
+
+
 @pytest.mark.parametrize("arch", MODELS)
 def test_bf16_products_are_asked_of_every_part_of_a_model_that_multiplies(arch: str) -> None:
     model = build(arch, {"vocab_size": 30, **SIZES[arch]})

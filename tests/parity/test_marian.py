@@ -12,7 +12,7 @@ import torch
 
 import regard
 from regard.decoding.options import SearchOptions
-from regard.decoding.search import search
+from regard.decoding.search import Controls, search
 from regard.errors import ConfigError, ModelError
 from regard.interop import huggingface, marian
 from regard.models.folder import load
@@ -227,7 +227,7 @@ def test_greedy_search_matches_generate(taught, max_length, tmp_path):
     )
     expected = [tuple(number for number in row if number not in (EOS_ID, PAD_ID)) for row in made.tolist()]
     options = SearchOptions(beam_size=1, max_length=max_length)
-    found = search(ours, source, options, bos_id=PAD_ID, eos_id=EOS_ID, pad_id=PAD_ID)
+    found = search(ours, source, options, Controls(bos_id=PAD_ID, eos_id=EOS_ID, pad_id=PAD_ID))
     assert [best[0].ids for best in found] == expected
     assert len(set(expected)) > 4  # not one constant answer
     assert any(best[0].finished for best in found) == (max_length == 15)

@@ -83,7 +83,7 @@ def write_page(
     }
     page = _fill(
         _file("page.html"),
-        TITLE=html.escape(f"{looks[0].model}: {looks[0].source_text[:60]}" if looks[0].model else looks[0].source_text),
+        TITLE=html.escape(f"{looks[0].model}: {looks[0].text[:60]}" if looks[0].model else looks[0].text),
         STYLE=_file("page.css"),
         # No text of a sentence can end the script it stands in.
         DATA=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),

@@ -42,6 +42,12 @@
         noteSpecial: "Special tokens are grey; they are counted, never left out.",
         footer: "Weights before dropout, from one pass over the text; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
       },
+      // And a language model's: its one text is what it writes.
+      written: {
+        translation: "Text", target: "Text", position: "Word of the text", decoder: "decoder, to the words before",
+        noteSpecial: "Special tokens are grey; they are counted, never left out. The bar under a word is the probability the model gave it.",
+        footer: "Weights before dropout, from one pass over the text; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
+      },
     },
     pt: {
       heading: "A que o modelo presta atenção", skip: "Ir para as figuras", language: "Idioma", theme: "Claro ou escuro",
@@ -79,6 +85,11 @@
         noteSpecial: "Os símbolos especiais estão em cinza; contam e nunca são omitidos.",
         footer: "Pesos antes do dropout, de uma passagem pelo texto; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
       },
+      written: {
+        translation: "Texto", target: "Texto", position: "Palavra do texto", decoder: "do decodificador às palavras anteriores",
+        noteSpecial: "Os símbolos especiais estão em cinza; contam e nunca são omitidos. A barra sob uma palavra é a probabilidade que o modelo lhe deu.",
+        footer: "Pesos antes do dropout, de uma passagem pelo texto; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
+      },
     },
   };
 
@@ -89,10 +100,11 @@
   let timer = 0;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  const isAlone = !data.sentences[0].lines.target.words.length;
-  if (isAlone) {
-    for (const words of Object.values(TEXT)) Object.assign(words, words.alone);
-    for (const id of ["target-name", "target"]) byId(id).hidden = true;
+  // An encoder's page has a source alone, a language model's a target alone.
+  const missing = ["source", "target"].find((side) => !data.sentences[0].lines[side].words.length);
+  if (missing) {
+    for (const words of Object.values(TEXT)) Object.assign(words, missing === "target" ? words.alone : words.written);
+    for (const id of [`${missing}-name`, missing]) byId(id).hidden = true;
   }
   const say = (key) => TEXT[language][key];
   const formats = new Map(); // making one takes longer than using it
@@ -597,7 +609,7 @@
   function fillIndex() {
     byId("index").hidden = data.sentences.length < 2;
     byId("index-list").replaceChildren(...data.sentences.map((sentence, i) => {
-      const item = document.createElement("li"), button = element("button", `${i + 1}. ${sentence.source}`);
+      const item = document.createElement("li"), button = element("button", `${i + 1}. ${sentence.source || sentence.target}`);
       button.type = "button";
       button.dir = "auto";
       button.setAttribute("aria-current", String(i === state.sentence));
