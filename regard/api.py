@@ -38,19 +38,30 @@ def load(folder: str | Path) -> "Model":
         from regard.engines.decoder import DecoderEngine
         from regard.engines.encoder import EncoderEngine
         from regard.engines.torch import TorchEngine
-        from regard.models import DECODERS, ENCODERS
-        from regard.models.folder import arch_of
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", "train", "Running this model") from error
     path = Path(folder)
-    arch = arch_of(path)
-    if arch in ENCODERS:
+    kind = kind_of(path)
+    if kind is Encoder:
         return Encoder(EncoderEngine.from_folder(path), path.name)
-    if arch in DECODERS:
+    if kind is LanguageModel:
         return LanguageModel(DecoderEngine.from_folder(path), path.name)
     return Translator(TorchEngine.from_folder(path), path.name)
+
+
+def kind_of(folder: str | Path) -> "type[Model]":
+    """What `load` would give for a model folder or run folder.
+
+    Raises:
+        ModelError: it is no model folder.
+    """
+    from regard.models import DECODERS, ENCODERS
+    from regard.models.folder import arch_of
+
+    arch = arch_of(Path(folder))
+    return Encoder if arch in ENCODERS else LanguageModel if arch in DECODERS else Translator
 
 
 class Model:

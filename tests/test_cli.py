@@ -29,7 +29,8 @@ SIZES = [
     *("--set", "training.batch_tokens=200", "--set", "training.threads=1"),
 ]
 COMMANDS = (
-    *("audit", "train", "translate", "evaluate", "look", "align", "heads", "predict", "generate", "compare", "demo"),
+    *("audit", "train", "translate", "evaluate", "look", "align", "heads"),
+    *("pretrain", "finetune", "distil", "predict", "generate", "compare", "demo"),
     "import",
 )
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import regard
-from regard.cli import generating, looking, predicting, training, translating
+from regard.cli import finetuning, generating, looking, predicting, training, translating
 from regard.cli.options import say
 from regard.errors import MissingDependencyError, RegardError, Stopped, StorageError
 
@@ -27,6 +27,9 @@ for command in (  # in the order of `regard --help`
     looking.look,
     looking.align,
     looking.heads,
+    finetuning.pretrain,
+    finetuning.finetune,
+    finetuning.distil,
     predicting.predict,
     generating.generate,
     training.compare,

@@ -131,7 +131,7 @@ def evaluate(
 
     edges, options = length_edges(lengths), SearchOptions(beam_size=beam, length_penalty=length_penalty)
     with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
-        if regard.api.is_encoder(model):
+        if regard.api.kind_of(model) is regard.api.Encoder:
             if against or paper or reverse:
                 raise ConfigError(f"{model}: is an encoder; --against, --paper and --reverse are for translators.")
             columns = Columns(label=label, text=tuple(text or ()), other=other)

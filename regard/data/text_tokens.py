@@ -66,7 +66,9 @@ class TextTokens:
                 raise ModelError(f"the {role} token {token!r} is not in the tokenizer's vocabulary.")
 
     @classmethod
-    def train(cls, texts: Callable[[], Iterable[str]], vocab_size: int, *, lowercase: bool = True) -> "TextTokens":
+    def train_wordpiece(
+        cls, texts: Callable[[], Iterable[str]], vocab_size: int, *, lowercase: bool = True
+    ) -> "TextTokens":
         """Learn a WordPiece vocabulary as BERT has it (Devlin et al. 2019); equal texts give equal vocabularies.
 
         Args:

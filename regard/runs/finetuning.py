@@ -185,7 +185,7 @@ class Finetuning:
             texts = [part for text in rows.texts for part in ([text] if isinstance(text, str) else text)]
             size, lowercase = self.model.vocab_size, self.model.lowercase
             tokens = self.folder.tokens(
-                TextTokens.load, lambda: TextTokens.train(lambda: texts, size, lowercase=lowercase)
+                TextTokens.load, lambda: TextTokens.train_wordpiece(lambda: texts, size, lowercase=lowercase)
             )
             arch, sizes = ENCODER_SIZES[name]
             values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": self.model.max_length, "pooled": True}

@@ -251,7 +251,7 @@ class Pretraining:
         def texts() -> Iterator[str]:
             return (part.text for part in corpora.read_parts(paths, self.documents))
 
-        return TextTokens.train(texts, size, lowercase=self.model.lowercase)
+        return TextTokens.train_wordpiece(texts, size, lowercase=self.model.lowercase)
 
     def _corpus(self, paths: list[Path], tokens: TextTokens, name: str, print_: str) -> Corpus:
         folder = self.folder.path / name

@@ -11,6 +11,7 @@ import torch
 from regard.data.corpus import Corpus
 from regard.nn.padded import Padded
 from regard.training.examples import LabelBatch
+from regard.training.stretches import stretches
 
 _MASKED, _RANDOM = 0.8, 0.9  # of the chosen tokens: below become [MASK], below become another token, the rest stay
 
@@ -41,7 +42,7 @@ class MaskedCorpus:
         """The stretches of an epoch: no document is crossed; a long one is cut at other places in each epoch."""
         generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch], counter=[0, 0, 0, 2]))
         return MaskedStretches(
-            self.corpus, self.masking, stretches(self.corpus, self.max_length - 2, generator), self.seed, epoch
+            self.corpus, self.masking, stretches(self.corpus.spans, self.max_length - 2, generator), self.seed, epoch
         )
 
 
@@ -99,24 +100,6 @@ class MaskedStretches:
             places=torch.from_numpy(np.concatenate(places)),
             labels=torch.from_numpy(np.concatenate(labels)),
         )
-
-
-def stretches(corpus: Corpus, size: int, generator: np.random.Generator) -> np.ndarray:
-    """Cut documents into stretches of at most `size` tokens, (stretches, 2) in the corpus's ids.
-
-    A document that fits is one stretch. A longer one is first cut after 1 to `size` tokens, drawn anew, and then after
-    every `size`: so each border falls elsewhere the next time.
-    """
-    lengths = corpus.lengths
-    drawn = generator.integers(1, size + 1, size=len(corpus))  # for all documents: what one gets depends on none other
-    first = np.where(lengths <= size, lengths, drawn)
-    counts = 1 + -(-(lengths - first) // size)
-    document = np.repeat(np.arange(len(corpus)), counts)
-    number = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)  # within the document
-    begin = corpus.spans[document, 0]
-    start = np.where(number == 0, begin, begin + first[document] + (number - 1) * size)
-    end = np.minimum(begin + first[document] + number * size, corpus.spans[document, 1])
-    return np.stack([start, end], axis=1)
 
 
 def _choose(ids: np.ndarray, masking: Masking, generator: np.random.Generator) -> np.ndarray:

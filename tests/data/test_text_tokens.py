@@ -157,7 +157,7 @@ def test_ids_are_those_of_transformers(folder) -> None:
 def test_equal_texts_give_equal_vocabularies() -> None:
     letters = random.Random(5)
     texts = ["".join(letters.choice("abcdefghij  ,") for _ in range(60)) + " ção Ünï [MASK]" for _ in range(80)]
-    trained = [TextTokens.train(lambda: texts, 120) for _ in range(6)]
+    trained = [TextTokens.train_wordpiece(lambda: texts, 120) for _ in range(6)]
     vocabularies = {str(sorted(tokens._tokenizer.get_vocab().items())) for tokens in trained}
     assert len(vocabularies) == 1
     tokens = trained[0]
@@ -168,10 +168,10 @@ def test_equal_texts_give_equal_vocabularies() -> None:
     assert sum(read.special) == 3  # "##a" and "[SEP]" in a text are text
     assert set(read.types) == {0, 1}
     assert tokens.decode(tokens.encode_bare(["ÇÃO"])[0]) == "cao"
-    cased = TextTokens.train(lambda: texts, 120, lowercase=False)
+    cased = TextTokens.train_wordpiece(lambda: texts, 120, lowercase=False)
     assert cased.decode(cased.encode_bare(["ção"])[0]) == "ção"
     starts = tokens.starts_word()
     assert all(starts[tokens.encode_bare([letter])[0][0]] for letter in "abc")
     assert not starts[tokens.encode_bare(["a" * 50])[0][-1]]
     with pytest.raises(DataError, match="no words to make a vocabulary of"):
-        TextTokens.train(lambda: [" ", ""], 50)
+        TextTokens.train_wordpiece(lambda: [" ", ""], 50)

@@ -11,7 +11,8 @@ from tiny_model import make_encoder, make_text_tokens
 from regard.data.corpus import Corpus
 from regard.training.batches import Position, batches_from, epoch_order
 from regard.training.loss import masked_loss
-from regard.training.masking import MaskedCorpus, Masking, stretches
+from regard.training.masking import MaskedCorpus, Masking
+from regard.training.stretches import stretches
 
 SPECIAL = {"pad_id": 0, "start_id": 2, "end_id": 3, "mask_id": 4}
 MASKING = Masking(**SPECIAL, ordinary_ids=np.arange(5, 100))
@@ -28,7 +29,7 @@ def test_stretches_cross_no_document_and_lose_nothing() -> None:
     corpus = corpus_of(3, 25, 10, 1, 100)
     seen = set()
     for epoch in range(40):
-        spans = stretches(corpus, 10, np.random.default_rng(epoch))
+        spans = stretches(corpus.spans, 10, np.random.default_rng(epoch))
         assert (spans[:, 1] > spans[:, 0]).all()
         assert (spans[:, 1] - spans[:, 0] <= 10).all()
         assert np.concatenate([np.arange(*span) for span in spans]).tolist() == list(range(139))
