@@ -28,6 +28,7 @@ _DEV_NAMES = {  # as rows of a validation call them, and as people do
     "dev_spearman": "Spearman",
     "dev_pearson": "Pearson",
     "dev_loss": "loss",
+    "dev_perplexity": "perplexity",
 }
 
 
@@ -127,7 +128,7 @@ class Bars:
 
 
 def _score(key: str, value: float) -> str:
-    return f"{_DEV_NAMES[key]} {value:.3f}" if key == "dev_loss" else f"{_DEV_NAMES[key]} {value:.1f}"
+    return f"{_DEV_NAMES[key]} {value:.3f}" if key == "dev_loss" else f"{_DEV_NAMES[key]} {value:,.1f}"
 
 
 def _shortened(text: str) -> str:

@@ -15,36 +15,39 @@ def pretrain(
         typer.Argument(metavar="CORPUS...", help='Text files, or JSON lines with "text".'),
     ],
     arch: Annotated[
-        str, typer.Option(help="Size to begin from nothing with, such as bert-mini; or a model folder to go on with.")
+        str, typer.Option(help="Size to begin from nothing with (bert-mini, gpt-tiny...); or a model folder.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an existing one is gone on with.")],
     dev: Annotated[list[str] | None, typer.Option(help="Development text; else a part is held out.")] = None,
-    documents: Annotated[
-        str, typer.Option(help="What a document is: paragraphs (parted by empty lines), lines or files.")
-    ] = "",
+    documents: Annotated[str, typer.Option(help="What a document is: paragraphs, lines or files.")] = "",
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
     settings: SetOption = None,
 ) -> None:
-    """Pre-train an encoder on running text by masked words, and say whether it learns.
+    """Pre-train on running text, an encoder by masked words, a language model by what comes next.
+
+    Says in words whether anything is being learnt.
 
     Example: regard pretrain text.txt.gz --arch bert-mini --out runs/encoder
     """
     from regard.config import from_dict
     from regard.progress import ConsoleReporter
-    from regard.runs.pretraining import CorpusSettings, EncoderSettings, Pretraining
+    from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
+    from regard.runs.pretraining import Pretraining
 
     tables, where = tables_of(config, settings)
     said = {"dev": dev, "documents": documents}
     given = {**tables.get("data", {}), **{key: value for key, value in said.items() if value}, "train": corpus}
     data = from_dict(CorpusSettings, given, f"{where}, [data]")
-    model = from_dict(EncoderSettings, {**tables.get("model", {}), "base": arch}, f"{where}, [model]")
+    model = from_dict(ModelSettings, {**tables.get("model", {}), "base": arch}, f"{where}, [model]")
     with ConsoleReporter() as reporter:
         best = Pretraining(out, model, tables.get("training", {}), data, where, reporter).train()
     reporter.note(
-        f"best: step {best['step']:,}, {best['dev_loss']:.3f} nats a masked token (guessing by frequency: "
-        f"{best['dev_unigram_loss']:.3f}), {best['dev_accuracy']:.1f} % right"
+        f"best: step {best['step']:,}, {best['dev_loss']:.3f} nats a token (guessing by frequency: "
+        f"{best['dev_unigram_loss']:.3f})"
     )
-    reporter.note(f"model: {out / 'model'}   try: regard finetune {out} labelled.tsv --task classify --out runs/mine")
+    reads = "dev_accuracy" in best
+    use = f"finetune {out} labelled.tsv --task classify --out runs/mine" if reads else f'generate {out} "Once"'
+    reporter.note(f"model: {out / 'model'}   try: regard {use}")
 
 
 def finetune(
@@ -117,7 +120,8 @@ def distil(
     from regard.runs.data import prepare_labelled
     from regard.runs.finetune_settings import HeadSettings, LabelledData
     from regard.runs.finetuning import Finetuning
-    from regard.runs.pretraining import CorpusSettings, EncoderSettings, Pretraining
+    from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
+    from regard.runs.pretraining import Pretraining
     from regard.training.distil import DistilSettings
 
     tables, where = tables_of(config, settings, "distil")
@@ -129,7 +133,7 @@ def distil(
     if head.task == "mask":
         given = {**tables.get("data", {}), **({"dev": dev} if dev else {}), "train": data}
         corpus = from_dict(CorpusSettings, given, f"{where}, [data]")
-        masked = from_dict(EncoderSettings, model, f"{where}, [model]")
+        masked = from_dict(ModelSettings, model, f"{where}, [model]")
         with reporter:
             best = Pretraining(out, masked, tables.get("training", {}), corpus, where, reporter, student).train()
     else:

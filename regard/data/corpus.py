@@ -72,6 +72,7 @@ def read_parts(paths: Sequence[Path], documents: Documents) -> Iterator[Part]:
             yield from _json_documents(path)
             continue
         lines: list[str] = []
+        begun = False  # in a whole file empty lines count, once there is text
         for _, line in text_lines(path):
             empty = not line.strip()
             if documents != "files" and lines and (empty or documents == "lines"):
@@ -80,7 +81,8 @@ def read_parts(paths: Sequence[Path], documents: Documents) -> Iterator[Part]:
             elif len(lines) == _PART_LINES:
                 yield Part("\n".join([*lines, ""]), ends=False)
                 lines = []
-            if not empty or (documents == "files" and lines):
+            begun = begun or not empty
+            if not empty or (documents == "files" and begun):
                 lines.append(line)
         yield Part("\n".join(lines), ends=True)
 
@@ -101,29 +103,42 @@ def fingerprint(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def encode(parts: Iterable[Part], tokens: TextTokens, folder: Path, print_: str) -> Corpus:
+def encode(
+    parts: Iterable[Part],
+    tokens: TextTokens,
+    folder: Path,
+    print_: str,
+    *,
+    before: Sequence[int] = (),
+    after: Sequence[int] = (),
+) -> Corpus:
     """Encode documents into files of a folder, and open them.
 
     Args:
         print_: the fingerprint of what the parts come from.
+        before, after: ids around each document.
 
     Raises:
         DataError: there is no text.
         StorageError: the disk refused.
     """
     kind = np.dtype(np.uint16 if tokens.vocab_size <= 1 << 16 else np.uint32)
-    starts = [0]
-    total = 0
+    starts, total = [0], 0
+    begun = False  # a document, that is
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FACTS_FILE).unlink(missing_ok=True)  # it is written last: without it the folder does not count
         with (folder / _IDS_FILE).open("wb") as file:
             for batch in _batches(parts):
                 for part, ids in zip(batch, tokens.encode_bare([part.text for part in batch]), strict=True):
-                    file.write(np.array(ids, dtype=kind).tobytes())
-                    total += len(ids)
-                    if part.ends and total > starts[-1]:
+                    begins, begun = bool(ids) and not begun, begun or bool(ids)
+                    ends = part.ends and begun
+                    framed = [*(before if begins else ()), *ids, *(after if ends else ())]
+                    file.write(np.array(framed, dtype=kind).tobytes())
+                    total += len(framed)
+                    if ends:
                         starts.append(total)
+                        begun = False
         np.save(folder / _STARTS_FILE, np.array(starts, dtype=np.int64))
         if len(starts) == 1:
             raise DataError("the corpus holds no text.")

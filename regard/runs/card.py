@@ -100,30 +100,39 @@ def write_corpus_card(
     settings: str,
     base: str,
     files: Sequence[str],
-    model: TaskModel,
+    model: nn.Module,
     num_tokens: int,
     best: Mapping[str, Any],
     facts: Mapping[str, Any],
 ) -> str:
-    """README.md of a pre-trained encoder's folder."""
+    """README.md of the folder of a model that read running text."""
+    reads = "dev_accuracy" in best  # an encoder does, a language model writes
+    if reads:
+        further = f"{best['dev_accuracy']:.1f} % right"
+        use = [
+            '    echo "The cat [MASK] on the mat." | regard predict THIS-FOLDER --fill',
+            "    regard finetune THIS-FOLDER labelled.tsv --task classify --out runs/mine",
+        ]
+    else:
+        further = f"{best['dev_character_loss']:.3f} nats a character"
+        use = ['    regard generate THIS-FOLDER "Once upon a time"']
     parameters = sum(parameter.numel() for parameter in model.parameters())
     body = [
         "---",
         "library_name: regard",
-        "pipeline_tag: fill-mask",
+        f"pipeline_tag: {'fill-mask' if reads else 'text-generation'}",
         "---",
         "",
-        f"# {base}, pre-trained on masked words",
+        f"# {base}, pre-trained on {'masked words' if reads else 'running text'}",
         "",
         f"Trained with regard {facts['versions']['regard']} on {num_tokens:,} tokens; {parameters:,} parameters.",
         "",
-        f"Best at step {best['step']:,}: {best['dev_loss']:.3f} nats a masked token of dev "
-        f"(guessing by frequency: {best['dev_unigram_loss']:.3f}), {best['dev_accuracy']:.1f} % right.",
+        f"Best at step {best['step']:,}: {best['dev_loss']:.3f} nats a {'masked ' if reads else ''}token of dev "
+        f"(guessing by frequency: {best['dev_unigram_loss']:.3f}), {further}.",
         "",
         "## Use",
         "",
-        '    echo "The cat [MASK] on the mat." | regard predict THIS-FOLDER --fill',
-        "    regard finetune THIS-FOLDER labelled.tsv --task classify --out runs/mine",
+        *use,
         "",
         "## Data",
         "",

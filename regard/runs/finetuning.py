@@ -1,7 +1,6 @@
 """Fine-tuning an encoder: what it learns from and is validated with, and the run in its folder."""
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ from regard.engines.encoder import EncoderEngine
 from regard.errors import DataError, ModelError
 from regard.judging import judge
 from regard.models import ENCODERS
-from regard.models.folder import WEIGHTS_FILE, LoadedEncoder, find, load_encoder, save_encoder
+from regard.models.folder import save_encoder
 from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Encoder
 from regard.nn.layers import multiply_in_bf16
+from regard.runs.bases import encoder_base
 from regard.runs.card import write_label_card
 from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
 from regard.runs.folder import RunFolder, facts_of
@@ -191,7 +191,7 @@ class Finetuning:
             values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": self.model.max_length, "pooled": True}
             config_class, model_class = ENCODERS[arch]
             return TaskModel(model_class(from_dict(config_class, values, name)), head), tokens, self.model
-        loaded, digest = loaded_base(name)
+        loaded, digest = encoder_base(name)
         encoder = loaded.model.encoder
         if not encoder.config.pooled and head.task == "classify":
             encoder = _pooled(encoder)
@@ -205,7 +205,7 @@ class Finetuning:
         return model, loaded.tokens, dataclasses.replace(self.model, base_sha256=digest)
 
     def _teacher(self) -> tuple[TaskModel, TextTokens, HeadSettings]:
-        loaded, digest = loaded_base(self.model.base)
+        loaded, digest = encoder_base(self.model.base)
         teacher = loaded.model
         task = "tag" if self.task == "tag" else "classify"
         numbers = len(teacher.config.labels) == 1
@@ -233,21 +233,6 @@ class Finetuning:
         if too_long := len(rows) - len(encoded):
             self.reporter.note(f"{too_long:,} training texts have more than {limit:,} tokens: not trained on.")
         return encoded
-
-
-def loaded_base(name: str) -> tuple[LoadedEncoder, str]:
-    """An encoder to go on with, its tokenizer included, and the sha256 of its weights.
-
-    Raises:
-        ModelError: it is no encoder's folder, or has no tokenizer.
-    """
-    if not Path(name).exists():
-        known = ", ".join(ENCODER_SIZES)
-        raise ModelError(f"{name}: is no folder, and no size to begin from nothing with ({known}).")
-    loaded = load_encoder(Path(name))
-    if loaded.tokens is None:
-        raise ModelError(f"{name}: was imported without its tokenizer, so it cannot read text.")
-    return loaded, hashlib.sha256((find(Path(name)) / WEIGHTS_FILE).read_bytes()).hexdigest()
 
 
 def _pooled(encoder: Encoder) -> Encoder:

@@ -16,13 +16,14 @@ from torch import Tensor
 
 import regard
 from regard.config import read_toml
+from regard.data.byte_tokens import ByteTokens
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
 from regard.errors import CheckpointError, ModelError, StorageError
 from regard.training import checkpoint
 from regard.training.plan import TrainingPlan
 
-AnyTokens = TypeVar("AnyTokens", Tokens, TextTokens)
+AnyTokens = TypeVar("AnyTokens", Tokens, TextTokens, ByteTokens)
 
 
 class RunFolder:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from regard.models.gpt import SIZES
 from regard.nn.layers import fast_in_bf16
 
+_GPT_SIZES = ("hidden_size", "num_layers", "num_heads", "feed_forward_size", "attention_window")
 _SMALL, _MEDIUM = 50_000, 500_000  # pairs
 
 
@@ -36,6 +38,13 @@ ENCODER_SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert-large": ("bert", {"hidden_size": 1_024, "num_layers": 24, "num_heads": 16, "feed_forward_size": 4_096}),
     "distilbert": ("distilbert", {}),
 }
+# Language models by name: those of `models/gpt.py`, and two that an ordinary machine trains, nanoGPT's examples.
+DECODER_SIZES: dict[str, tuple[str, dict[str, Any]]] = {
+    "gpt-tiny": ("gpt", {"hidden_size": 128, "num_layers": 4, "num_heads": 4, "feed_forward_size": 512}),
+    "gpt-mini": ("gpt", {"hidden_size": 384, "num_layers": 6, "num_heads": 6, "feed_forward_size": 1_536}),
+    **{name: ("gpt", {key: getattr(config, key) for key in _GPT_SIZES}) for name, config in SIZES.items()},
+}
+ALL_SIZES = {**ENCODER_SIZES, **DECODER_SIZES}
 
 _MODELS: dict[str, dict[str, dict[str, Any]]] = {
     "transformer": {

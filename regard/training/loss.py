@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.models.heads import MaskedHead, TaskModel
-from regard.models.protocol import Seq2Seq
+from regard.models.protocol import Decoder, Seq2Seq
 from regard.nn.layers import OutputLayer
 from regard.training.batches import Batch
 from regard.training.examples import LabelBatch
+from regard.training.running import RunningBatch
 
 _CHUNK_ROWS = 256
 
@@ -66,6 +67,13 @@ def masked_loss(model: TaskModel, batch: LabelBatch) -> Losses:
     states = model.encoder.encode(batch.tokens, batch.types).states[batch.rows, batch.places]  # (labels, hidden)
     in_bf16 = model.training and model.head.output.bf16_products
     return vocabulary_loss(model.head.states(states), model.head.output, batch.labels, in_bf16=in_bf16)
+
+
+def running_loss(model: Decoder, batch: RunningBatch) -> Losses:
+    """The loss of a batch, summed over its tokens, each told from those before it."""
+    states = model.states(batch.tokens)[batch.tokens.real()]  # (tokens, hidden)
+    in_bf16 = model.training and model.output.bf16_products
+    return vocabulary_loss(states, model.output, batch.labels, in_bf16=in_bf16)
 
 
 def vocabulary_loss(

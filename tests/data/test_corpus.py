@@ -8,6 +8,7 @@ import pytest
 from tiny_model import make_text_tokens
 
 from regard.data import corpus as corpora
+from regard.data.byte_tokens import ByteTokens
 from regard.data.corpus import Corpus, Documents
 from regard.errors import ConfigError, DataError
 
@@ -56,6 +57,22 @@ def test_a_long_document_comes_in_parts_and_stays_one(tmp_path: Path) -> None:
     found, shown = encoded(tmp_path, paths[0].read_text())
     assert (len(found), shown[1]) == (2, "the bird")
     assert found.lengths[0] == 5 * 2_345
+
+
+def test_a_whole_file_keeps_its_empty_lines_and_gets_its_frame(tmp_path: Path) -> None:
+    text = "\n\n a\n\n\nb  c\n" + "\n".join("\n" * (number % 3) + f"line {number}" for number in range(1_500))
+    (tmp_path / "a.txt").write_text(text)
+    parts = list(corpora.read_parts([tmp_path / "a.txt"], "files"))
+    assert len(parts) > 4
+    assert "".join(part.text for part in parts) == text.lstrip("\n")
+    assert [part.ends for part in parts] == [False] * (len(parts) - 1) + [True]
+    tokens = ByteTokens.train([text], 300)
+    found = corpora.encode(parts, tokens, tmp_path / "ids", "", before=[7, 8], after=[9])
+    ids = found.ids.tolist()
+    assert (ids[:2], ids[-1], found.spans.tolist()) == ([7, 8], 9, [[0, len(ids)]])
+    assert tokens.decode(ids[2:-1]) == text.lstrip("\n")
+    empty = [corpora.Part("", ends=True), corpora.Part("ab", ends=True), corpora.Part("", ends=True)]
+    assert corpora.encode(empty, tokens, tmp_path / "ids", "", before=[7], after=[9]).spans.shape == (1, 2)
 
 
 def test_what_is_stored_is_found_again_and_belongs_to_its_files(tmp_path: Path) -> None:

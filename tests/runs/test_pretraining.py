@@ -9,9 +9,11 @@ from tiny_model import make_encoder_folder
 from tiny_run import Listener
 
 import regard
+from regard.decoding.options import SearchOptions
 from regard.errors import CheckpointError, ConfigError
 from regard.models.folder import load_encoder
-from regard.runs.pretraining import CorpusSettings, EncoderSettings, Pretraining
+from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
+from regard.runs.pretraining import Pretraining
 from regard.training.checkpoint import read_weights
 
 SETTINGS: dict[str, Any] = {
@@ -60,7 +62,7 @@ def train(
 
     listener = Dying()
     corpus = CorpusSettings(train=(str(text),), dev_tokens=100, **dict(data))
-    encoder = EncoderSettings(base=str(base), max_length=20, **dict(model))
+    encoder = ModelSettings(base=str(base), max_length=20, **dict(model))
     return Pretraining(out, encoder, {**SETTINGS, **training}, corpus, reporter=listener).train(), listener
 
 
@@ -72,6 +74,36 @@ def test_it_learns_and_says_so(tmp_path: Path, text: Path) -> None:
     guesses = model.fill(["the cat [MASK] .", "the [MASK] barks ."], 1)
     assert [[mask[0].text for mask in masks] for masks in guesses] == [["purrs"], ["dog"]]
     assert "pipeline_tag: fill-mask" in (tmp_path / "run" / "model" / "README.md").read_text()
+
+
+def test_a_language_model_learns_to_go_on(tmp_path: Path, text: Path) -> None:
+    best, listener = train(
+        tmp_path / "run", text, "gpt-tiny", model={"vocab_size": 300}, max_steps=200, validate_every=50
+    )
+    assert best["dev_loss"] < 0.4 * best["dev_unigram_loss"]
+    assert best["dev_character_loss"] < best["dev_loss"]  # a token is a character or more
+    assert best["dev_perplexity"] == pytest.approx(2.718281828 ** best["dev_loss"])
+    assert "it learns:" in listener.notes[-1]
+    model = regard.load(tmp_path / "run")
+    found = model.generate("the cat", SearchOptions(beam_size=1, max_length=8))
+    assert found.text.startswith(" purrs .")
+    scored = model.score("the cat purrs .")
+    assert scored.log_prob > model.score("the cat moos .").log_prob
+    assert "pipeline_tag: text-generation" in (tmp_path / "run" / "model" / "README.md").read_text()
+    again, _ = train(tmp_path / "more", text, tmp_path / "run", max_steps=1, learning_rate=1e-9, average_decay=0.0)
+    assert again["dev_loss"] == pytest.approx(best["dev_loss"], rel=0.2)
+
+
+@pytest.mark.parametrize("dies_at", [7, 33])
+def test_a_language_model_goes_on_bit_for_bit(tmp_path: Path, text: Path, dies_at: int) -> None:
+    small = {"vocab_size": 260}
+    train(tmp_path / "whole", text, "gpt-tiny", model=small)
+    with pytest.raises(Killed):
+        train(tmp_path / "parts", text, "gpt-tiny", dies_at=dies_at, model=small)
+    train(tmp_path / "parts", text, "gpt-tiny", model=small)
+    for name in ("checkpoints/step-000040/weights", "checkpoints/step-000040/optimizer", "model/model"):
+        whole, parts = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("whole", "parts"))
+        assert whole == parts, name
 
 
 def test_a_run_that_learns_nothing_is_told(tmp_path: Path, text: Path) -> None:

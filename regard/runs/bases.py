@@ -1,0 +1,40 @@
+"""Models that a run goes on with: loaded, with their tokenizers, and known again by the sha256 of their weights."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from regard.errors import ModelError
+from regard.models.folder import WEIGHTS_FILE, LoadedDecoder, LoadedEncoder, find, load_decoder, load_encoder
+from regard.runs.sizes import ALL_SIZES
+
+AnyLoaded = TypeVar("AnyLoaded", LoadedEncoder, LoadedDecoder)
+
+
+def encoder_base(name: str) -> tuple[LoadedEncoder, str]:
+    """An encoder with its tokenizer, and the sha256 of its weights.
+
+    Raises:
+        ModelError: it is no encoder's folder, or has no tokenizer.
+    """
+    return _base(name, load_encoder)
+
+
+def decoder_base(name: str) -> tuple[LoadedDecoder, str]:
+    """A language model with its tokenizer, and the sha256 of its weights.
+
+    Raises:
+        ModelError: it is no language model's folder, or has no tokenizer.
+    """
+    return _base(name, load_decoder)
+
+
+def _base(name: str, load: Callable[[Path], AnyLoaded]) -> tuple[AnyLoaded, str]:
+    folder = Path(name)
+    if not folder.exists():
+        raise ModelError(f"{name}: is no folder, and no size to begin from nothing with ({', '.join(ALL_SIZES)}).")
+    loaded = load(folder)
+    if loaded.tokens is None:
+        raise ModelError(f"{name}: was imported without its tokenizer, so it cannot read text.")
+    return loaded, hashlib.sha256((find(folder) / WEIGHTS_FILE).read_bytes()).hexdigest()

@@ -1,0 +1,83 @@
+"""Masked words: what an encoder learns from in pre-training, and whether it learns anything."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from regard.data.text_tokens import TextTokens
+from regard.models.heads import TaskModel
+from regard.runs.session import Validation
+from regard.runs.verdict import unigram_loss, verdict
+from regard.training.batches import epoch_order
+from regard.training.examples import LabelBatch
+from regard.training.loss import Losses, masked_loss
+from regard.training.masking import MaskedCorpus
+from regard.training.plan import TrainingPlan
+
+_DEV_EPOCH = 0
+_SAMPLES = 3  # dev stretches that are shown at each validation
+_SAMPLE_TOKENS = 40
+
+
+@dataclass(frozen=True)
+class MaskedLesson:
+    """Running text with masks; see `runs.session.Lesson`."""
+
+    train: MaskedCorpus
+    dev: MaskedCorpus  # always seen as in epoch 0
+    tokens: TextTokens
+    plan: TrainingPlan
+    unit: str = "masked tokens"
+
+    def loss(self, model: TaskModel, batch: LabelBatch) -> Losses:
+        return masked_loss(model, batch)
+
+    @cached_property
+    def unigram_loss(self) -> float:
+        """Nats a masked token of dev, for who guesses by how often tokens occur in the training text."""
+        labels = np.concatenate([batch.labels.numpy() for batch in self._dev_batches()])
+        return unigram_loss(self.train.corpus, labels, self.tokens.vocab_size)
+
+    @torch.inference_mode()
+    def validate(self, model: TaskModel) -> Validation:
+        """Loss and accuracy at masks that are always the same, and whether anything has been learnt."""
+        assert model.head is not None
+        total = right = count = 0
+        samples: list[tuple[str, str, str]] = []
+        for batch in self._dev_batches():
+            states = model.encoder.encode(batch.tokens, batch.types).states[batch.rows, batch.places]
+            logits = model.head(states).double()  # (labels, V)
+            guessed = logits.argmax(-1)
+            total += torch.nn.functional.cross_entropy(logits, batch.labels, reduction="sum").item()
+            right += int((guessed == batch.labels).sum())
+            count += len(batch.labels)
+            if len(samples) < _SAMPLES:
+                samples.append(self._sample(batch, guessed))
+        loss = total / count
+        row = {"dev_loss": loss, "dev_accuracy": 100 * right / count, "dev_unigram_loss": self.unigram_loss}
+        remark = verdict(loss, self.unigram_loss, self.plan, f"{100 * right / count:.0f} % of the masks right")
+        return Validation(row, "dev_loss", samples, remark)
+
+    def _dev_batches(self) -> Iterator[LabelBatch]:
+        stretches = self.dev.at(_DEV_EPOCH)
+        order = epoch_order(stretches, self.plan.batch_tokens, 0, _DEV_EPOCH)
+        return (stretches.batch(rows) for rows in order)
+
+    def _sample(self, batch: LabelBatch, guessed: torch.Tensor) -> tuple[str, str, str]:
+        """The first text of a batch with its masks, and what was guessed there."""
+        length = min(int(batch.tokens.lengths[0]), _SAMPLE_TOKENS)
+        ids = batch.tokens.ids[0, :length].tolist()
+        mask_id = self.train.masking.mask_id
+        hidden = [
+            number
+            for number, (row, place) in enumerate(zip(batch.rows.tolist(), batch.places.tolist(), strict=True))
+            if row == 0 and place < length and ids[place] == mask_id
+        ]
+        real = self.tokens.pieces([int(batch.labels[number]) for number in hidden])
+        told = self.tokens.pieces([int(guessed[number]) for number in hidden])
+        text = " ".join(self.tokens.pieces(ids[1:])).replace(" ##", "")
+        pairs = zip(real, told, strict=True)
+        return text, " ".join(real), ", ".join(a if a == b else f"{b} (was: {a})" for a, b in pairs)

@@ -1,0 +1,86 @@
+"""Everything a pre-training run is made from: the tables of its config.toml, completed with what fits the model."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regard.config import from_dict
+from regard.data.corpus import check_documents
+from regard.errors import ConfigError
+from regard.nn.layers import fast_in_bf16
+from regard.runs.sizes import ALL_SIZES
+from regard.training.plan import TrainingPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSettings:
+    """The [data] table: which text, and how it is read."""
+
+    train: tuple[str, ...]
+    dev: tuple[str, ...] = ()  # empty: dev_tokens of the training text are held out
+    dev_tokens: int = 50_000  # held out, or most used of dev files
+    documents: str = ""  # "paragraphs" (encoders), "files" (language models), or "lines": each is a document
+
+    def __post_init__(self) -> None:
+        if self.documents:
+            check_documents(self.documents)
+        if self.dev_tokens < 10:
+            raise ConfigError(f"data.dev_tokens must be at least 10, got {self.dev_tokens}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """The [model] table: a size to begin from nothing with, or a model to go on with, and what is masked."""
+
+    base: str  # such as bert-mini or gpt-tiny, or a model folder
+    base_sha256: str = ""  # of the folder's weights
+    vocab_size: int = 0  # from nothing, at most; 0: follows the text
+    lowercase: bool = True  # from nothing, of an encoder
+    max_length: int = 128  # tokens read at once, an encoder's special ones counted; from nothing all it will ever read
+    dropout: float = 0.1  # from nothing
+    mask_share: float = 0.15  # of an encoder's tokens, that are to be guessed
+    whole_words: bool = False  # mask all pieces of a word together
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mask_share < 1:
+            raise ConfigError(f"model.mask_share must be above 0 and below 1, got {self.mask_share}")
+        if (self.vocab_size and self.vocab_size < 10) or self.max_length < 4:
+            raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 4")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"model.dropout must be at least 0 and below 1, got {self.dropout}")
+
+
+def plan_from(given: Mapping[str, Any], base: str, where: str) -> TrainingPlan:
+    """Complete the [training] table.
+
+    Raises:
+        ConfigError: an unknown key or base, or a value out of range.
+    """
+    if base not in ALL_SIZES and not Path(base).exists():
+        raise ConfigError(
+            f"{base}: is no model folder, and no size to begin from nothing with ({', '.join(ALL_SIZES)})."
+        )
+    width = ALL_SIZES[base][1].get("hidden_size", 768) if base in ALL_SIZES else 0
+    usual = {
+        "max_steps": 10_000,
+        "batch_tokens": 4_000,
+        # Smaller models take larger steps; a model that has learnt before takes small ones.
+        "learning_rate": 1e-3 if 0 < width < 512 else 5e-4 if width == 512 else 1e-4,
+        "schedule": "linear",
+        "beta2": 0.98,  # Liu et al. 2019
+        "epsilon": 1e-6,
+        "weight_decay": 0.01,
+        "label_smoothing": 0.0,
+        "average_decay": 0.0,
+        "bf16_products": fast_in_bf16(),
+        "dev_metric": "loss",
+        "validate_every": 1_000,
+    }
+    plan = from_dict(TrainingPlan, {**usual, **given}, f"{where}, [training]")
+    if plan.dev_metric != "loss":
+        raise ConfigError(f"{where}: training.dev_metric {plan.dev_metric!r}; pre-training is judged by its loss.")
+    if "warmup_steps" not in given:
+        plan = dataclasses.replace(plan, warmup_steps=max(1, plan.max_steps // 10))
+    return plan

@@ -1,0 +1,34 @@
+"""Whether pre-training works, in words: its loss against that of guessing by frequency."""
+
+import math
+
+import numpy as np
+
+from regard.data.corpus import Corpus
+from regard.training.plan import TrainingPlan
+
+_STUCK_SHARE = 0.97  # of the loss of guessing by frequency: above, nothing but frequencies has been learnt
+
+
+def unigram_loss(corpus: Corpus, labels: np.ndarray, vocab_size: int) -> float:
+    """Nats a label, for who guesses by how often tokens occur in a corpus (one more of each)."""
+    counts = np.ones(vocab_size)
+    for first, end in corpus.spans:
+        counts += np.bincount(corpus.ids[first:end], minlength=vocab_size)
+    return float((math.log(counts.sum()) - np.log(counts))[labels].mean())
+
+
+def verdict(loss: float, by_frequency: float, plan: TrainingPlan, achieved: str) -> str:
+    """A sentence for the person who waits.
+
+    Args:
+        loss, by_frequency: nats a token.
+        achieved: what else can be said of a model that learns.
+    """
+    if loss > _STUCK_SHARE * by_frequency:
+        return (
+            f"it guesses no better than by how often words occur ({by_frequency:.2f} nats). That is how every run "
+            f"begins; if it stays so for some thousand steps, change training.learning_rate (now "
+            f"{plan.learning_rate:g}), by a third first, or lengthen training.warmup_steps."
+        )
+    return f"it learns: {by_frequency - loss:.2f} nats better than guessing by frequency, {achieved}."
