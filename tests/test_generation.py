@@ -53,7 +53,9 @@ class Planted:
         return [[each] for each in found if each is not None]
 
 
-def drain(pieces: generation.Generator[str, None, generation.Continuation]) -> tuple[list[str], generation.Continuation]:
+def drain(
+    pieces: generation.Generator[str, None, generation.Continuation],
+) -> tuple[list[str], generation.Continuation]:
     found = []
     while True:
         try:
@@ -156,7 +158,12 @@ def test_a_prompt_is_taken_as_it_is(tokens: ByteTokens) -> None:
 @pytest.mark.parametrize(
     ("prompt", "stop", "kind", "message"),
     [
-        ("x" * 60, [], ModelError, r"'x+'... has 61 tokens with at least one that it writes, the model's context has 60"),
+        (
+            "x" * 60,
+            [],
+            ModelError,
+            r"'x+'... has 61 tokens with at least one that it writes, the model's context has 60",
+        ),
         ("a", ["b", ""], InputError, "a stop string is empty"),
     ],
 )
@@ -192,7 +199,9 @@ def test_a_stream_is_the_text_and_company_changes_nothing(
 
 
 def test_seeds_and_alternatives(model: regard.Model) -> None:
-    texts = [model.generate(SOURCES[0], SearchOptions(sample=True, max_length=20, seed=seed)).text for seed in (1, 1, 2)]
+    texts = [
+        model.generate(SOURCES[0], SearchOptions(sample=True, max_length=20, seed=seed)).text for seed in (1, 1, 2)
+    ]
     assert texts[0] == texts[1] != texts[2]
     found = model.generate(SOURCES[0], SearchOptions(sample=True, max_length=9, n_best=3))
     assert len(found.alternatives) == 3
@@ -223,7 +232,7 @@ def test_a_text_that_fills_the_context_says_so(model: regard.Model) -> None:
     full = model.generate(SOURCES[0], penalized)
     prompt_length = len(model.engine.tokens.encode(SOURCES[0]).ids)
     assert (full.ended, full.flags, len(full.ids) + prompt_length) == ("context", ("truncated",), 64)
-    with pytest.raises(ModelError, match="the model's context has 64. Shorten the text"):
+    with pytest.raises(ModelError, match=r"the model's context has 64\. Shorten the text"):
         model.generate(["a", "x" * 70])
 
 
@@ -270,13 +279,12 @@ def test_looking_without_a_mark_before_or_after_the_text(tokens: ByteTokens) -> 
     """Nothing says how the first token came, so the rows begin with the second."""
     bare = ByteTokens(tokens._tokenizer, {})
     model = regard.api.LanguageModel(regard.engines.decoder.DecoderEngine(make_decoder(bare), bare), "bare")
-    found = model.look("cats sing")
-    assert bare.pieces(bare.encode("cats sing").ids)[0] == "c"
-    assert found.read.pieces[0] == "c"
+    found = model.look("x cats sing")
+    assert found.read.pieces[0] == "x"
     assert not any(found.read.special + found.target.special)
     assert len(found.target.pieces) == len(found.read.pieces) - 1 == len(found.log_probs)
     assert found.weights["decoder"].shape[2:] == (len(found.target.pieces), len(found.read.pieces))
-    assert found.log_probs == pytest.approx(model.score("cats sing").log_probs, abs=1e-5)
+    assert found.log_probs == pytest.approx(model.score("x cats sing").log_probs, abs=1e-5)
     with pytest.raises(InputError, match="'a' has too few tokens"):
         model.score("a")
     with pytest.raises(ModelError, match="this text has 1 tokens, from 2 to 64 were expected"):
@@ -305,7 +313,7 @@ def test_other_models_cannot_go_on(tmp_path: Path) -> None:
         regard.load(make_encoder_folder(tmp_path / "encoder")),
     ):
         for call in (lambda m: m.generate("a"), lambda m: m.stream("a"), lambda m: m.score("a")):
-            with pytest.raises(ModelError, match="cannot (go on with a text|say how probable a text is)"):
+            with pytest.raises(ModelError, match=r"cannot (go on with a text|say how probable a text is)"):
                 call(other)
 
 
@@ -335,7 +343,7 @@ def test_one_prompt_or_many(run: Command, folder: Path, model: regard.Model, tmp
     whole = run("generate", folder, "--file", tmp_path / "prompt.txt", *ways)
     assert whole.out == model.generate("the cat\r\nsees\n", SearchOptions(beam_size=1, max_length=12)).text + "\n"
     assert run("generate", folder, SOURCES[0], *ways, "--out", tmp_path / "out.txt").out == ""
-    assert (tmp_path / "out.txt").read_text(encoding="utf-8", newline="") == expected[0].text + "\n"
+    assert (tmp_path / "out.txt").read_bytes() == f"{expected[0].text}\n".encode()
 
 
 def test_options_reach_the_search(run: Command, folder: Path, model: regard.Model) -> None:
@@ -363,9 +371,10 @@ def test_examples_at_the_shell(run: Command, folder: Path, model: regard.Model, 
     found = run("generate", folder, "e", "--examples", tmp_path / "few.tsv", "--greedy")
     expected = model.generate("a => b\nc => d\ne =>", SearchOptions(beam_size=1, max_length=200), stop=["\n"])
     assert found.out == expected.text.strip() + "\n"
-    assert run("generate", folder, "--examples", tmp_path / "few.tsv", "--greedy", stdin="e\nf\n").lines[0] == found.out[
-        :-1
-    ]
+    assert (
+        run("generate", folder, "--examples", tmp_path / "few.tsv", "--greedy", stdin="e\nf\n").lines[0]
+        == found.out[:-1]
+    )
 
 
 def test_a_terminal_sees_it_written(run: Command, folder: Path, model: regard.Model, monkeypatch) -> None:

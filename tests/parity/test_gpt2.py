@@ -1,4 +1,4 @@
-"""GPT-2: our model through the shipped importer gives the numbers of `transformers`, in float64, and writes its text."""
+"""GPT-2: our model through the shipped importer gives the numbers of `transformers`, in float64, and its text."""
 
 import json
 import math
@@ -24,8 +24,13 @@ with warnings.catch_warnings():
     transformers = pytest.importorskip("transformers")
 
 ODD: dict[str, Any] = {
-    **{"vocab_size": 61, "n_embd": 24, "n_layer": 3, "n_head": 3, "n_positions": 40},
-    **{"bos_token_id": 0, "eos_token_id": 0},
+    "vocab_size": 61,
+    "n_embd": 24,
+    "n_layer": 3,
+    "n_head": 3,
+    "n_positions": 40,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
 }
 VARIANTS = {
     "inner size of its own": {**ODD, "n_inner": 34},
@@ -117,7 +122,7 @@ def test_half_precision_and_shards_are_read(tmp_path) -> None:
 
 
 def test_old_files_are_read(tmp_path) -> None:
-    """Hub files have bare names, masks as tensors, the head's copy of the embedding and another name for the context."""
+    """Hub files have bare names, masks as tensors, a copy of the embedding, and the context under another name too."""
     reference = make_reference(ODD)
     reference.save_pretrained(tmp_path)
     config = huggingface.read_config(tmp_path) | {"n_ctx": 40, "task_specific_params": {"text-generation": {}}}
@@ -268,8 +273,13 @@ def test_beams_are_those_of_transformers(tmp_path, beam_size: int) -> None:
         ids = torch.tensor([prompt])
         theirs = reference.generate(
             ids,
-            **{"attention_mask": torch.ones_like(ids), "do_sample": False, "num_beams": beam_size, "pad_token_id": 0},
-            **{"max_new_tokens": 8, "min_new_tokens": 8, "length_penalty": 0.0},
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            num_beams=beam_size,
+            pad_token_id=0,
+            max_new_tokens=8,
+            min_new_tokens=8,
+            length_penalty=0.0,
         )
         assert list(hypothesis.ids) == theirs[0, len(prompt) :].tolist()
 
