@@ -2,7 +2,8 @@
 
 The score functions differ (dot product, additive); who may attend to whom is a `Pattern`; the softmax under the mask
 and the weighted sum stand once, in `attend`. The fused kernel is a second path for the dot product, with the same
-contract but without weights; a test holds both to equal results and gradients.
+contract but without weights, and so is the one that a sparse pattern brings (`blocks.py`); tests hold them to equal
+results and gradients.
 """
 
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ class Pattern:
             triangle = triangle.tril(num_keys - num_queries)  # (Q, K)
             mask = triangle[None, None] if mask is None else mask & triangle
         return mask
+
+    def sparse(self, query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor | None:
+        """The context (B, H, Q, D) by a path that never makes all Q times K scores; None: there is none."""
+        return None
 
 
 EVERYONE = Pattern()
@@ -97,6 +102,8 @@ def dot_product_attention(
         dropout: probability of dropping one weight; 0 outside training.
         return_weights: also return the weights; needs O(B·H·Q·K) memory and forgoes the fused kernel.
     """
+    if not return_weights and (context := pattern.sparse(query, key, value, dropout)) is not None:
+        return Attended(context, None)
     num_queries, num_keys = query.size(-2), key.size(-2)
     # The fused kernel on CPU has no dropout of its own (it would fall back, slower), and over short sequences its
     # backward pass takes longer than the plain one.
