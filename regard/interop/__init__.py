@@ -9,9 +9,10 @@ from pathlib import Path
 
 from regard.errors import ModelError
 from regard.interop import bert, huggingface, marian
+from regard.interop.bert_names import FAMILIES
 
 # By the model_type that config.json names.
-IMPORTERS = {"marian": marian.import_folder, "bert": bert.import_folder, "distilbert": bert.import_folder}
+IMPORTERS = {"marian": marian.import_folder, **dict.fromkeys(FAMILIES, bert.import_folder)}
 
 
 def import_folder(source: Path, out: Path) -> list[str]:

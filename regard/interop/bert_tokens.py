@@ -16,6 +16,7 @@ from regard.errors import ModelError
 from regard.interop.huggingface import read_json
 
 _VOCABULARY_FILE, _SETTINGS_FILE = "vocab.txt", "tokenizer_config.json"
+_SENTENCEPIECE_FILE = "spiece.model"  # of BigBird
 # Our role by the name that transformers has for a special token, with BERT's own.
 _SPECIAL = {
     "pad_token": ("pad", "[PAD]"),
@@ -44,6 +45,11 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[TextTokens | None, li
         tokenizer = read_tokenizer(folder / TOKENIZER_FILE)
     elif (folder / _VOCABULARY_FILE).is_file():
         tokenizer = _from_vocabulary(folder / _VOCABULARY_FILE, settings, special)
+    elif (folder / _SENTENCEPIECE_FILE).is_file():
+        return None, [
+            f"{_SENTENCEPIECE_FILE} alone is not read, so the model will not read text. Load the tokenizer with "
+            "transformers and call its save_pretrained, which writes tokenizer.json."
+        ]
     else:
         return None, ["this folder has no tokenizer, so the model will not read text until it gets one."]
     present = {role: token for role, token in special.items() if tokenizer.token_to_id(token) is not None}

@@ -5,6 +5,7 @@ from typing import Any
 from regard.config import from_dict
 from regard.errors import ConfigError
 from regard.models.bert import Bert, BertConfig, DistilBert, DistilBertConfig
+from regard.models.bigbird import BigBird, BigBirdConfig
 from regard.models.gnmt import GNMT, GNMTConfig
 from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Encoder, Seq2Seq
@@ -21,6 +22,7 @@ MODELS: dict[str, tuple[type, type[Seq2Seq]]] = {
 ENCODERS: dict[str, tuple[type, type[Encoder]]] = {
     "bert": (BertConfig, Bert),
     "distilbert": (DistilBertConfig, DistilBert),
+    "bigbird": (BigBirdConfig, BigBird),
 }
 
 
