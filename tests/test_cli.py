@@ -28,7 +28,10 @@ SIZES = [
     *("--set", "model.feed_forward_size=16", "--set", "model.max_length=32", "--set", "tokens.vocab_size=320"),
     *("--set", "training.batch_tokens=200", "--set", "training.threads=1"),
 ]
-COMMANDS = ("audit", "train", "translate", "evaluate", "look", "align", "heads", "predict", "compare", "demo", "import")
+COMMANDS = (
+    *("audit", "train", "translate", "evaluate", "look", "align", "heads", "predict", "compare", "demo"),
+    *("import", "export"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +149,9 @@ def test_wrong_usage(run: Command, arguments: list[str], word: str) -> None:
         (["compare", "{pairs}", "--arch", "rnn", "-o", "{here}/c", "--set", "training.seed=x"], r"whole number"),
         (["audit", "missing.tsv"], r"missing\.tsv: there is no such file"),
         (["import", "missing", "-o", "{here}/new"], r"missing"),
+        (["export", "missing", "--to", "hf", "-o", "{here}/new"], r"missing: there is no such folder"),
+        (["export", "{model}", "--to", "onnx", "-o", "{here}/new"], r"--to onnx: expected hf"),
+        (["export", "{model}", "--to", "hf", "-o", "{here}/new"], r"norm_place is pre, expected post"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -10,13 +10,12 @@ from torch import Tensor
 from regard.config import from_dict, to_dict
 from regard.errors import ConfigError, ModelError
 from regard.interop import huggingface, places
-from regard.interop.bert_names import FAMILIES, HARMLESS, TASKS, VALUES, Family, places_of
+from regard.interop.bert_names import FAMILIES, HARMLESS, TASKS, VALUES, Family, places_of, random_blocks_sentence
 from regard.interop.bert_tokens import read_tokens
 from regard.interop.huggingface import ForeignTensors
 from regard.models import ENCODERS, build_encoder
 from regard.models.folder import copy_weights, save_encoder
 from regard.models.heads import HeadConfig, Task, TaskModel
-from regard.nn.blocks import BlockPattern
 
 _NEXT_SENTENCE = "cls.seq_relationship"  # of pre-training; nothing of ours uses it
 _MAX_LABELS = 10_000
@@ -51,8 +50,9 @@ def import_folder(source: Path, out: Path) -> list[str]:
     family = FAMILIES[config["model_type"]]
     if family.idle_pooler and f"{family.pooler.format(prefix=family.prefix)}.weight" in tensors:
         warnings.append("a pooling layer that the model has beside its head, and does not use, was left out.")
-    if getattr(model.encoder.config, "sparse", False) and model.encoder.config.num_random_blocks:
-        warnings.append(_random_blocks_sentence(model.encoder.config))
+    ours = model.encoder.config
+    if getattr(ours, "sparse", False) and ours.num_random_blocks:
+        warnings.append(random_blocks_sentence(ours.num_random_blocks, ours.block_size))
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
     save_encoder(out, model, weights, tokens, _card(source, config, model))
     return warnings
@@ -153,15 +153,6 @@ def _labels(config: Mapping[str, Any], where: str) -> list[str]:
     if not 0 < len(ordered) <= _MAX_LABELS or not all(isinstance(name, str) for name in ordered):
         raise ModelError(f"{where}: id2label must name the classes 0, 1, 2 and so on; found {names!s:.80}.")
     return [str(name) for name in ordered]
-
-
-def _random_blocks_sentence(config: Any) -> str:
-    """What is not as in `transformers`, which when it runs draws the first block for every random one."""
-    pattern = BlockPattern(num_heads=1, num_random_blocks=config.num_random_blocks)
-    return (
-        f"texts of more than {pattern.num_full_blocks * config.block_size:,} tokens get other numbers than in "
-        "transformers, which puts all random blocks on the first block unless it trains; here they stay random."
-    )
 
 
 def _card(source: Path, config: Mapping[str, Any], model: TaskModel) -> str:

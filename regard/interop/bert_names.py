@@ -7,6 +7,7 @@ from typing import Any
 from regard.interop.places import Attention, Module, Place, Single
 from regard.models.bert import DistilBertConfig
 from regard.models.heads import HeadConfig, Task
+from regard.nn.blocks import BlockPattern
 
 # What the classes of `transformers` put on the encoder, by what follows the family's name. Of two the first is written.
 TASKS: Mapping[str, Task] = {
@@ -164,6 +165,15 @@ FAMILIES = {
         **_BERT_PARTS,
     ),
 }
+
+
+def random_blocks_sentence(num_random_blocks: int, block_size: int) -> str:
+    """What is not as in `transformers`, which takes the first block for every random one unless it trains."""
+    whole = BlockPattern(num_heads=1, num_random_blocks=num_random_blocks).num_full_blocks * block_size
+    return (
+        f"texts of more than {whole:,} tokens get other numbers than in transformers, which puts all random blocks on "
+        "the first block unless it trains; here they stay random."
+    )
 
 
 def places_of(family: Family, prefix: str, ours: DistilBertConfig, head: HeadConfig) -> list[Place]:

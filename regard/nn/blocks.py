@@ -232,7 +232,7 @@ class _BlockAttention(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, *gradients: Tensor):
+    def backward(ctx, *gradients: Tensor):  # type: ignore[bad-override]
         (gradient,) = gradients
         query, key, value = ctx.saved_tensors
         pieces, dropout, seed = ctx.rest

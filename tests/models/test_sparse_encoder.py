@@ -26,6 +26,7 @@ SIZES = {
     "num_random_blocks": 2,
     "dropout": 0.0,
     "attention_dropout": 0.0,
+    "pooled": False,
 }
 LENGTHS = torch.tensor([83, 60, 41, 9])
 
