@@ -1,17 +1,17 @@
 """Time and peak memory of a training step of BigBird by length, beside dense attention in the same model.
 
-    python bench/bigbird_growth.py            # about three minutes on one core
+    python bench/bigbird_growth.py            # about a minute of one core
 
-One text a step, a masked-word loss at every seventh token, no optimizer. Rounds alternate between kinds and lengths and
-the fastest of each counts; memory is the peak of a process of its own less what it had before its step. The exponent of
-growth is the slope of a line through logarithms: 1 is linear, 2 quadratic. Dense attention is measured twice: as
-training has it, with dropout of weights, and without, where torch's fused kernel keeps no scores. Linux only.
+One text a step, a masked-word loss at every seventh token, no optimizer. Time is the processor's, of one thread: the
+fastest of several rounds that alternate between kinds and lengths. Memory is what a step adds to the peak of a process
+of its own. The exponent of growth is the slope of a line through logarithms: 1 is linear, 2 quadratic. Dense attention
+is measured twice: as training has it, with dropout of weights, and without, where torch's fused kernel keeps no scores.
+Linux only.
 """
 
 import argparse
 import math
-import subprocess
-import sys
+import os
 import time
 from pathlib import Path
 
@@ -46,31 +46,34 @@ def step(model: TaskModel, length: int) -> float:
     """Seconds of a forward and a backward pass."""
     torch.manual_seed(1)
     tokens = Padded(torch.randint(SIZES["vocab_size"], (1, length)), torch.tensor([length]))
-    start = time.perf_counter()
+    start = time.process_time()
     states = model.encoder.encode(tokens).states[:, ::7]
     assert model.head is not None
     logits = model.head(states)
     torch.nn.functional.cross_entropy(logits[0], tokens.ids[0, ::7]).backward()
     model.zero_grad(set_to_none=True)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
-def peak_bytes(kind: str, length: int) -> int:
-    """What a step adds to the peak of a process, measured in one of its own."""
-    command = [sys.executable, __file__, "--memory", kind, str(length)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def measure_memory(kind: str, length: int) -> None:
+def added_bytes(kind: str, length: int) -> int:
+    """What a step adds to the peak, measured in a process of its own."""
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        with os.fdopen(reader) as found:
+            text = found.read()
+        os.wait()
+        return int(text)
     model = make(kind)
-    step(model, 64)  # what is loaded or kept whatever the length
+    step(model, 64)  # what is made or kept whatever the length
     before = _peak()
     step(model, length)
-    print(_peak() - before)
+    os.write(writer, str(_peak() - before).encode())
+    os._exit(0)
 
 
 def _peak() -> int:
-    """Bytes at most, so far. Not `getrusage`, which counts the parent's too."""
+    """This process's bytes at most, so far."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
@@ -86,23 +89,20 @@ def exponent(values: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory", nargs=2, metavar=("KIND", "LENGTH"), help="used by the script itself")
-    given = parser.parse_args()
+    rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
-    if given.memory:
-        measure_memory(given.memory[0], int(given.memory[1]))
-        return
+    # First: a process that has trained cannot be forked to train.
+    memory = {(kind, length): added_bytes(kind, length) for length in LENGTHS for kind in KINDS}
     models = {kind: make(kind) for kind in KINDS}
     seconds: dict[tuple[str, int], float] = {}
-    for number in range(given.rounds + 1):
+    for number in range(rounds + 1):
         for length in LENGTHS:
             for kind, model in models.items():
                 taken = step(model, length)
                 if number:  # the first round warms up
                     seconds[kind, length] = min(taken, seconds.get((kind, length), math.inf))
-    memory = {(kind, length): peak_bytes(kind, length) for length in LENGTHS for kind in KINDS}
     size = ", ".join(f"{key} {value:,}" for key, value in SIZES.items())
-    print(f"torch {torch.__version__}, one thread, {given.rounds} rounds; {size}; blocks of 64")
+    print(f"torch {torch.__version__}, one thread, {rounds} rounds; {size}; blocks of 64")
     header = "".join(f"{length:>10,}" for length in LENGTHS)
     for name, unit, table in (("time", 1, seconds), ("memory", 1 << 20, memory)):
         print(f"{name + (', s' if unit == 1 else ', MiB'):<24}{header}  exponent")

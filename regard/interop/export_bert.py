@@ -14,7 +14,7 @@ from regard.interop import huggingface, places
 from regard.interop.bert_names import FAMILIES, TASKS, VALUES, Family, places_of, random_blocks_sentence
 from regard.interop.bert_tokens import write_tokens
 from regard.models import ENCODERS
-from regard.models.folder import find, load_encoder
+from regard.models.folder import load_encoder
 from regard.models.heads import TaskModel
 
 
@@ -44,7 +44,7 @@ def export_folder(source: Path, out: Path) -> list[str]:
         if tokens is not None:
             write_tokens(folder, tokens, max_length=limit, reads_types=reads_types)
 
-    huggingface.write_folder(out, config, tensors, _card(find(source), config), write_more)
+    huggingface.write_folder(out, config, tensors, _card(source, config), write_more)
     return warnings
 
 
@@ -68,10 +68,14 @@ def revert(model: TaskModel, where: str = "encoder") -> tuple[dict[str, Any], di
     if family.idle_pooler and head.task in ("mask", "tag") and ours.pooled:
         ours = replace(ours, pooled=False)
         warnings.append("the pooling layer, which the head does not use, was left out.")
-    if family.idle_pooler and not ours.pooled:
+    if family.idle_pooler and head.task != "none":
         warnings.append(
-            f"{family.name}{suffix} has a pooling layer that this model has none for. It changes no logits, but "
-            "transformers will say that it made a new one."
+            f"{family.name}{suffix} has a pooling layer beside its head and does not use it; transformers will say that "
+            "it made a new one."
+        )
+    elif head.task == "none" and not ours.pooled and family.arch != "distilbert":
+        warnings.append(
+            "there is no pooling layer: transformers makes a new one, and pooled outputs will mean nothing."
         )
     if getattr(ours, "sparse", False) and ours.num_random_blocks:
         warnings.append(random_blocks_sentence(ours.num_random_blocks, ours.block_size))

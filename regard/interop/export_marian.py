@@ -9,7 +9,7 @@ from regard.errors import ModelError
 from regard.interop import huggingface, places
 from regard.interop.marian_names import ACTIVATIONS, layer_places
 from regard.interop.marian_tokens import write_tokens
-from regard.models.folder import find, load
+from regard.models.folder import load
 from regard.models.protocol import Seq2Seq
 from regard.models.transformer import Transformer
 
@@ -51,7 +51,7 @@ def export_folder(source: Path, out: Path) -> list[str]:
         write_tokens(folder, tokens, languages, max_length=config["max_position_embeddings"])
 
     head = "---\nlibrary_name: transformers\npipeline_tag: translation\n---\n"
-    card = f"{head}\n# {find(source).resolve().name}\n\nA MarianMTModel, written by regard.\n"
+    card = f"{head}\n# {source.resolve().name}\n\nA MarianMTModel, written by regard.\n"
     huggingface.write_folder(out, config, tensors, card, write_more)
     return ["transformers scores translations by another rule for length, so its beam search may choose others."]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from regard.errors import ConfigError
 from regard.nn.attention import Pattern, attend
 
-_SCORES_AT_ONCE = 1 << 20  # of a piece: these fit a processor's cache, and no length makes them more
+_SCORES_AT_ONCE = 1 << 20  # of a piece, unless it is one block of queries: so many fit a cache
 
 
 @dataclass(frozen=True, kw_only=True)

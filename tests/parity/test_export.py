@@ -82,7 +82,7 @@ def test_an_encoder_goes_out_and_comes_back(tmp_path, monkeypatch, arch, setting
         {"bert.pooler.dense"} if arch == "bert" and task in ("mask", "tag") else set()
     )
     if arch == "bigbird":
-        assert any("did not" in each or "has none" in each for each in said) == lacks_pooler
+        assert any("a pooling layer beside its head" in each for each in said) == lacks_pooler
         lengths = (64, 33, 28, 1)
         found = sparse_differences(expected_of(theirs, lengths), theirs.config, ours, lengths)
     else:
