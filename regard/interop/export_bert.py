@@ -70,8 +70,8 @@ def revert(model: TaskModel, where: str = "encoder") -> tuple[dict[str, Any], di
         warnings.append("the pooling layer, which the head does not use, was left out.")
     if family.idle_pooler and head.task != "none":
         warnings.append(
-            f"{family.name}{suffix} has a pooling layer beside its head and does not use it; transformers will say that "
-            "it made a new one."
+            f"{family.name}{suffix} has a pooling layer beside its head and does not use it; transformers will say "
+            "that it made a new one."
         )
     elif head.task == "none" and not ours.pooled and family.arch != "distilbert":
         warnings.append(

@@ -1,9 +1,9 @@
 """Attention: two score functions, one softmax under one mask, one way out for the weights.
 
 The score functions differ (dot product, additive); who may attend to whom is a `Pattern`; the softmax under the mask
-and the weighted sum stand once, in `attend`. The fused kernel is a second path for the dot product, with the same
-contract but without weights, and so is the one that a sparse pattern brings (`blocks.py`); tests hold them to equal
-results and gradients.
+stands once, in `weigh`, and the weighted sum in `attend`. The fused kernel is a second path for the dot product, with
+the same contract but without weights, and so is the one that a sparse pattern brings (`blocks.py`); tests hold them to
+equal results and gradients.
 """
 
 from dataclasses import dataclass
@@ -70,15 +70,20 @@ def attend(scores: Tensor, value: Tensor, mask: Tensor | None = None, *, dropout
     Raises:
         ShapeError: the mask is not boolean (an additive mask would silently mean something else).
     """
-    if mask is None:
-        weights = scores.softmax(-1)
-    else:
-        if mask.dtype != torch.bool:
-            raise ShapeError(f"mask must be bool (True = may attend), got {mask.dtype}")
-        weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
-        if not mask.any(-1).all():  # softmax of a row with only -inf is nan: that row attends to nothing
-            weights = weights.masked_fill(~mask, 0.0)
+    weights = weigh(scores, mask)
     return Attended(drop(weights, dropout) @ value, weights)
+
+
+def weigh(scores: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The softmax of the scores under the mask, as in `attend`."""
+    if mask is None:
+        return scores.softmax(-1)
+    if mask.dtype != torch.bool:
+        raise ShapeError(f"mask must be bool (True = may attend), got {mask.dtype}")
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+    if not mask.any(-1).all():  # softmax of a row with only -inf is nan: that row attends to nothing
+        weights = weights.masked_fill(~mask, 0.0)
+    return weights
 
 
 def dot_product_attention(

@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.errors import ConfigError
-from regard.nn.attention import Pattern, attend
+from regard.nn.attention import Pattern, weigh
+from regard.nn.layers import dropout as drop
 
 _SCORES_AT_ONCE = 1 << 20  # of a piece, unless it is one block of queries: so many fit a cache
 
@@ -200,33 +201,32 @@ class _Piece(NamedTuple):
     keys: Tensor  # (M, C)
     real: Tensor  # (M, C)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, dropout: float, seed: int) -> Tensor:
-        """Context (M, block, D) of queries (M, block, D) over gathered keys and values, each (M, C * block, D)."""
-        mask = torch.arange(query.size(1), device=query.device) < self.real[:, :, None]  # (M, C, block)
-        scores = (query / query.size(-1) ** 0.5) @ key.transpose(-2, -1)  # (M, block, C * block)
-        mask = mask.flatten(1)[:, None]
-        if not dropout:
-            return attend(scores, value, mask).context
-        with torch.random.fork_rng([query.device] if query.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            return attend(scores, value, mask, dropout=dropout).context
-
-    def gather(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    def gather(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (M, block, D), scaled, and their keys and values, each (M, C * block, D)."""
+        keys, values = (pool.index_select(0, self.keys.flatten()) for pool in (key, value))
         count = len(self.queries)
-        found = [pool.index_select(0, self.keys.flatten()) for pool in (key, value)]
-        return found[0].view(count, -1, key.size(-1)), found[1].view(count, -1, value.size(-1))
+        scaled = query[self.queries] / query.size(-1) ** 0.5
+        return scaled, keys.view(count, -1, key.size(-1)), values.view(count, -1, value.size(-1))
+
+    def weights(self, query: Tensor, key: Tensor) -> Tensor:
+        """(M, block, C * block), before dropout."""
+        mask = torch.arange(query.size(1), device=query.device) < self.real[:, :, None]  # (M, C, block)
+        return weigh(query @ key.transpose(-2, -1), mask.flatten(1)[:, None])
 
 
 class _BlockAttention(torch.autograd.Function):
-    """Keeps what comes in and nothing between: kept scores and gathered keys would be many times as large."""
+    """Keeps what comes in and goes out and nothing between: weights and gathered keys would be many times as large."""
 
     @staticmethod
     def forward(ctx, query: Tensor, key: Tensor, value: Tensor, pieces: list[_Piece], dropout: float, seed: int):
         context = value.new_zeros(*query.shape[:2], value.size(-1))
         for number, piece in enumerate(pieces):
-            found = piece.attend(query[piece.queries], *piece.gather(key, value), dropout, seed + number)
-            context.index_copy_(0, piece.queries, found)
-        ctx.save_for_backward(query, key, value)
+            queries, keys, values = piece.gather(query, key, value)
+            weights = piece.weights(queries, keys)
+            if dropout:
+                weights = weights * _kept(weights, dropout, seed + number)
+            context.index_copy_(0, piece.queries, weights @ values)
+        ctx.save_for_backward(query, key, value, context)
         ctx.rest = pieces, dropout, seed
         return context
 
@@ -234,16 +234,29 @@ class _BlockAttention(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, *gradients: Tensor):  # type: ignore[bad-override]
         (gradient,) = gradients
-        query, key, value = ctx.saved_tensors
+        query, key, value, context = ctx.saved_tensors
         pieces, dropout, seed = ctx.rest
         of_query, of_key, of_value = (torch.zeros_like(tensor) for tensor in (query, key, value))
+        # A softmax's gradient needs the sum of weights times their gradients; that is the context's with its own.
+        sums = (gradient * context).sum(-1, keepdim=True)
         for number, piece in enumerate(pieces):
-            inputs = [query[piece.queries], *piece.gather(key, value)]
-            with torch.enable_grad():
-                leaves = [tensor.detach().requires_grad_() for tensor in inputs]
-                context = piece.attend(*leaves, dropout, seed + number)  # type: ignore[arg-type]
-            found = torch.autograd.grad(context, leaves, gradient[piece.queries])
-            of_query.index_copy_(0, piece.queries, found[0])
-            for pool, part in ((of_key, found[1]), (of_value, found[2])):
-                pool.index_add_(0, piece.keys.flatten(), part.reshape(-1, *pool.shape[1:]))
+            queries, keys, values = piece.gather(query, key, value)
+            weights, of_context = piece.weights(queries, keys), gradient[piece.queries]
+            kept = _kept(weights, dropout, seed + number) if dropout else None
+            dropped = weights if kept is None else weights * kept
+            of_values = dropped.transpose(-2, -1) @ of_context  # (M, C * block, D)
+            of_scores = of_context @ values.transpose(-2, -1)  # of the weights, until the next lines
+            if kept is not None:
+                of_scores.mul_(kept)
+            of_scores.sub_(sums[piece.queries]).mul_(weights)
+            of_query.index_copy_(0, piece.queries, of_scores @ keys / query.size(-1) ** 0.5)
+            for pool, part in ((of_key, of_scores.transpose(-2, -1) @ queries), (of_value, of_values)):
+                pool.index_add_(0, piece.keys.flatten(), part.view(-1, *pool.shape[1:]))
         return of_query, of_key, of_value, None, None, None
+
+
+def _kept(weights: Tensor, dropout: float, seed: int) -> Tensor:
+    """What dropout multiplies these weights by: the same for the same seed."""
+    with torch.random.fork_rng([weights.device] if weights.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        return drop(torch.ones_like(weights), dropout)

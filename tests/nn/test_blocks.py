@@ -79,10 +79,8 @@ def test_no_lengths_means_all_are_real() -> None:
 
 def test_the_fast_path_is_taken_and_never_makes_all_scores(monkeypatch) -> None:
     made = []
-    plain = blocks.attend
-    monkeypatch.setattr(
-        blocks, "attend", lambda scores, *rest, **named: made.append(scores.shape) or plain(scores, *rest, **named)
-    )
+    weigh = blocks.weigh
+    monkeypatch.setattr(blocks, "weigh", lambda scores, mask: made.append(scores.shape) or weigh(scores, mask))
     query, key, value = tensors(1, 400)
     dot_product_attention(query, key, value, pattern([400])).context.sum().backward()
     scores = sum(shape.numel() for shape in made)
@@ -171,8 +169,17 @@ def test_dropout_drops_weights_and_the_gradient_knows_which() -> None:
     assert torch.equal(context, again)
     assert not torch.allclose(context, dot_product_attention(query, key, value, sparse, dropout=0.25).context)
     assert abs(float(context.detach().mean()) - 1) < 0.05
-    (gradient,) = torch.autograd.grad(context.sum(), value)
+    (gradient,) = torch.autograd.grad(context.sum(), value, retain_graph=True)
     torch.testing.assert_close(gradient.sum(), context.sum())
+    # That of a query, by differences, with the same weights dropped.
+    (gradient,) = torch.autograd.grad((context * context).sum(), query)
+    moved = torch.zeros_like(query)
+    moved[0, 1, 50, 2] = 1e-5
+    sides = []
+    for shifted in (query + moved, query - moved):
+        torch.manual_seed(5)
+        sides.append((dot_product_attention(shifted, key, value, sparse, dropout=0.25).context ** 2).sum())
+    torch.testing.assert_close(gradient[0, 1, 50, 2], (sides[0] - sides[1]) / 2e-5, rtol=1e-6, atol=1e-8)
     torch.manual_seed(5)
     before = torch.rand(())
     torch.manual_seed(5)
