@@ -31,7 +31,7 @@ SIZES = [
 COMMANDS = (
     *("audit", "train", "translate", "evaluate", "look", "align", "heads"),
     *("pretrain", "finetune", "distil", "predict", "generate", "compare", "demo"),
-    "import",
+    *("import", "export"),
 )
 
 
@@ -150,6 +150,9 @@ def test_wrong_usage(run: Command, arguments: list[str], word: str) -> None:
         (["compare", "{pairs}", "--arch", "rnn", "-o", "{here}/c", "--set", "training.seed=x"], r"whole number"),
         (["audit", "missing.tsv"], r"missing\.tsv: there is no such file"),
         (["import", "missing", "-o", "{here}/new"], r"missing"),
+        (["export", "missing", "--to", "hf", "-o", "{here}/new"], r"missing: there is no such folder"),
+        (["export", "{model}", "--to", "onnx", "-o", "{here}/new"], r"--to onnx: expected hf"),
+        (["export", "{model}", "--to", "hf", "-o", "{here}/new"], r"norm_place is pre, expected post"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -31,6 +31,8 @@ PAIR = Example(
     (Mention(source=3, candidates=((0,), (1,)), antecedent=1, target=(3, 1)),),
 )
 WITHOUT_GOLD = replace(PAIR, links=frozenset(), mentions=())
+# Of nine tokens each sees six: with this seed one of the four heads does not see the first candidate.
+SPARSE = {"arch": "bigbird", "block_size": 1, "num_random_blocks": 1, "random_blocks_seed": 11}
 
 
 class WordTokens:
@@ -260,8 +262,9 @@ def test_a_pair_the_model_cannot_take_is_refused(planted: Any) -> None:
         heads.measure(planted, [PAIR])
 
 
-def test_an_encoders_heads_are_measured_on_texts(run: Command, tmp_path: Path) -> None:
-    encoder = make_encoder_folder(tmp_path / "bert")
+@pytest.mark.parametrize("settings", [{}, SPARSE], ids=["bert", "bigbird"])
+def test_an_encoders_heads_are_measured_on_texts(run: Command, tmp_path: Path, settings: dict[str, Any]) -> None:
+    encoder = make_encoder_folder(tmp_path / "encoder", **settings)
     header = "ID\tText\tPronoun\tPronoun-offset\tA\tA-offset\tA-coref\tB\tB-offset\tB-coref\tURL"
     pairs = list(itertools.permutations(("cat", "dog", "bird", "sing"), 2))
     texts = [f"The {first} sees the {second} to." for first, second in pairs]

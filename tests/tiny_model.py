@@ -47,19 +47,23 @@ def make_text_tokens(folder: Path) -> TextTokens:
     return tokens
 
 
-def make_encoder(tokens: TextTokens, task: str = "none", labels: tuple[str, ...] = (), **overrides: Any) -> TaskModel:
-    """A BERT with every number random."""
+def make_encoder(
+    tokens: TextTokens, task: str = "none", labels: tuple[str, ...] = (), arch: str = "bert", **overrides: Any
+) -> TaskModel:
+    """An encoder with every number random."""
     torch.manual_seed(0)
     sizes = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "feed_forward_size": 24, "max_length": 43}
+    if arch == "bigbird":  # some texts are longer than what is attended to in full
+        sizes |= {"block_size": 2, "num_random_blocks": 1}
     head = {"task": task, "labels": list(labels)}
-    model = build_encoder("bert", {"vocab_size": tokens.vocab_size, **sizes, **overrides}, head)
+    model = build_encoder(arch, {"vocab_size": tokens.vocab_size, **sizes, **overrides}, head)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     return model.eval()
 
 
 def make_encoder_folder(folder: Path, **settings: Any) -> Path:
-    """Write the folder of a small BERT."""
+    """Write the folder of a small encoder, BERT if no `arch` is named."""
     folder.mkdir(parents=True)
     tokens = make_text_tokens(folder)
     model = make_encoder(tokens, **settings)

@@ -37,6 +37,7 @@ for command in (  # in the order of `regard --help`
 ):
     app.command()(command)
 app.command("import")(training.import_model)
+app.command("export")(training.export_model)
 
 
 def main() -> None:

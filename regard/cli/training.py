@@ -1,4 +1,4 @@
-"""Commands that make translators: audit, train, compare, demo, import."""
+"""Commands that make translators: audit, train, compare, demo, import; and export, which gives models away."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from regard.cli.options import (
     read_tables,
     say,
 )
+from regard.errors import ConfigError
 from regard.streams import writer
 
 
@@ -161,7 +162,7 @@ def demo(
 
 
 def import_model(
-    source: Annotated[Path, typer.Argument(help="Folder written by transformers (MarianMT, BERT, DistilBERT, GPT-2).")],
+    source: Annotated[Path, typer.Argument(help="Folder written by transformers.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model folder to write.")],
 ) -> None:
     """Bring in a model that Hugging Face transformers saved.
@@ -173,3 +174,21 @@ def import_model(
     for warning in import_folder(source, out):
         say(f"regard: warning: {warning}")
     say(f"model: {out}")
+
+
+def export_model(
+    model: Annotated[Path, typer.Argument(help="Model folder or run folder.")],
+    to: Annotated[str, typer.Option("--to", help="hf: a folder that Hugging Face transformers loads.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+) -> None:
+    """Write a model for another program; the numbers it computes there are those it computes here.
+
+    Example: regard export models/sentiment --to hf --out sentiment-hf
+    """
+    from regard.interop import export_folder
+
+    if to != "hf":
+        raise ConfigError(f"--to {to}: expected hf.")
+    for warning in export_folder(model, out):
+        say(f"regard: warning: {warning}")
+    say(f"folder: {out}")

@@ -138,13 +138,19 @@ class TextTokens:
     def encode_masked(self, parts: Sequence[str]) -> TextIds:
         """The parts of one text with a mask between each two; spans count the characters of their own part.
 
+        Where the tokenizer says that its mask takes the spaces before it (BigBird's does), it does so here.
+
         Raises:
             ModelError: the tokenizer has no mask token.
         """
         start, mask, end = (self.id_of(role) for role in ("start", "mask", "end"))
+        added = self._tokenizer.get_added_tokens_decoder().get(mask)
+        takes_spaces = added is not None and added.lstrip
         ids, spans, special = [start], [(0, 0)], [True]
         for number, part in enumerate(parts):
-            found = self._tokenizer.encode(part, add_special_tokens=False)
+            before_mask = number < len(parts) - 1
+            text = part.rstrip() if takes_spaces and before_mask else part
+            found = self._tokenizer.encode(text, add_special_tokens=False)
             ids += [*([mask] if number else []), *found.ids]
             spans += [*([(0, 0)] if number else []), *found.offsets]
             special += [*([True] if number else []), *(False for _ in found.ids)]

@@ -122,6 +122,13 @@ class Tokens:
         source = Merges.of(self._source)
         return source, source if self._target is self._source else Merges.of(self._target)
 
+    def parts(self) -> tuple[bytes, bytes, dict[str, int]]:
+        """What a tokenizer with one vocabulary is made of: source model, target model, and ids by piece."""
+        assert self.shared
+        source, target = self._models
+        own = {self._source.id_to_piece(number): number for number in range(self._source.vocab_size())}
+        return source, target or source, own if self._vocabulary is None else self._vocabulary
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the tokenizer's files; the returned facts belong into the folder's config.json."""
         source_model, target_model = self._models

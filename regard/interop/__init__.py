@@ -1,4 +1,6 @@
-"""Other projects' models into our folders. Foreign tensor names and configuration keys live only here.
+"""Other projects' models into our folders, and ours into theirs.
+
+Foreign tensor names and configuration keys live only here.
 
 An importer knows which foreign keys matter and which do not, and refuses the rest by name; every tensor is taken or is
 a known duplicate. It reads JSON, safetensors and tokenizer files of fixed names: nothing is unpickled, and no code, no
@@ -8,14 +10,16 @@ class name and no path from a model folder is followed.
 from pathlib import Path
 
 from regard.errors import ModelError
-from regard.interop import bert, gpt2, huggingface, marian
+from regard.interop import bert, export_bert, export_marian, gpt2, huggingface, marian
+from regard.interop.bert_names import FAMILIES
+from regard.models import ENCODERS
+from regard.models.folder import arch_of
 
 # By the model_type that config.json names.
 IMPORTERS = {
     "marian": marian.import_folder,
-    "bert": bert.import_folder,
-    "distilbert": bert.import_folder,
     "gpt2": gpt2.import_folder,
+    **dict.fromkeys(FAMILIES, bert.import_folder),
 }
 
 
@@ -35,3 +39,16 @@ def import_folder(source: Path, out: Path) -> list[str]:
             f"{source / huggingface.CONFIG_FILE}: model_type is {kind!r}, expected one of {', '.join(IMPORTERS)}."
         )
     return IMPORTERS[kind](source, out)
+
+
+def export_folder(source: Path, out: Path) -> list[str]:
+    """Write a model folder, or the model of a run folder, as one that `transformers` loads.
+
+    Returns:
+        What is not quite as it was, a sentence each.
+
+    Raises:
+        ModelError: no such folder, `transformers` has no such model, or there is something of the name `out`.
+        StorageError: the disk refused.
+    """
+    return (export_bert if arch_of(source) in ENCODERS else export_marian).export_folder(source, out)

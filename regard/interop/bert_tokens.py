@@ -1,4 +1,4 @@
-"""The tokenizer of BERT-like folders: tokenizer.json, or the vocab.txt of older ones."""
+"""The tokenizer of BERT-like folders: tokenizer.json, or the vocab.txt of older ones; tokenizer.json is written."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +9,10 @@ from tokenizers.models import WordPiece
 
 from regard.data.text_tokens import TOKENIZER_FILE, TextTokens, frame_with, read_tokenizer, wordpiece
 from regard.errors import ModelError
-from regard.interop.huggingface import read_json, special_token
+from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, read_json, special_token, write_json
 
-_VOCABULARY_FILE, _SETTINGS_FILE = "vocab.txt", "tokenizer_config.json"
+_VOCABULARY_FILE = "vocab.txt"
+_SENTENCEPIECE_FILE = "spiece.model"  # of BigBird
 # Our role by the name that transformers has for a special token, with BERT's own.
 _SPECIAL = {
     "pad_token": ("pad", "[PAD]"),
@@ -34,12 +35,17 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[TextTokens | None, li
     Raises:
         ModelError: a file is damaged, or does not fit the model.
     """
-    settings = read_json(folder / _SETTINGS_FILE) if (folder / _SETTINGS_FILE).is_file() else {}
+    settings = read_json(folder / TOKENIZER_CONFIG_FILE) if (folder / TOKENIZER_CONFIG_FILE).is_file() else {}
     special = {role: special_token(settings.get(name)) or usual for name, (role, usual) in _SPECIAL.items()}
     if (folder / TOKENIZER_FILE).is_file():
         tokenizer = read_tokenizer(folder / TOKENIZER_FILE)
     elif (folder / _VOCABULARY_FILE).is_file():
         tokenizer = _from_vocabulary(folder / _VOCABULARY_FILE, settings, special)
+    elif (folder / _SENTENCEPIECE_FILE).is_file():
+        return None, [
+            f"{_SENTENCEPIECE_FILE} alone is not read, so the model will not read text. Load the tokenizer with "
+            "transformers and call its save_pretrained, which writes tokenizer.json."
+        ]
     else:
         return None, ["this folder has no tokenizer, so the model will not read text until it gets one."]
     present = {role: token for role, token in special.items() if tokenizer.token_to_id(token) is not None}
@@ -56,6 +62,28 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[TextTokens | None, li
             "Load the tokenizer with transformers and call save_pretrained."
         )
     return tokens, []
+
+
+def write_tokens(folder: Path, tokens: TextTokens, *, max_length: int, reads_types: bool) -> None:
+    """Write tokenizer.json and tokenizer_config.json.
+
+    The class named is the one that takes tokenizer.json as it is: BERT's own would make a tokenizer anew, of settings.
+
+    Args:
+        max_length: the longest text that the model takes, in tokens.
+        reads_types: whether the model takes token types.
+    """
+    tokens.save(folder)
+    names = {role: name for name, (role, _) in _SPECIAL.items()}
+    inputs = ["input_ids", *(["token_type_ids"] if reads_types else []), "attention_mask"]
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **{names[role]: token for role, token in tokens.special.items()},
+        "model_max_length": max_length,
+        "model_input_names": inputs,
+        "clean_up_tokenization_spaces": False,
+    }
+    write_json(folder / TOKENIZER_CONFIG_FILE, settings)
 
 
 def _from_vocabulary(path: Path, settings: Mapping[str, Any], special: Mapping[str, str]) -> tokenizers.Tokenizer:

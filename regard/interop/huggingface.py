@@ -1,18 +1,19 @@
-"""Reading folders that `transformers` wrote: configuration and tensors, and nothing that runs."""
+"""Folders that `transformers` wrote or shall read: configuration and tensors, and nothing that runs."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from regard.errors import ModelError
-from regard.models.folder import read_weights
+from regard.models.folder import CARD_FILE, publish, read_weights
 
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
-GENERATION_FILE = "generation_config.json"
+GENERATION_FILE, TOKENIZER_CONFIG_FILE = "generation_config.json", "tokenizer_config.json"
 _MAX_JSON_BYTES = 1 << 26  # an index or vocabulary has some megabytes
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save, new and old
 _PICKLE_NAMES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -169,6 +170,45 @@ def _read_shards(folder: Path) -> dict[str, Tensor]:
             )
         tensors |= shard
     return tensors
+
+
+def write_folder(
+    out: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    card: str,
+    write_more: Callable[[Path], None],
+) -> None:
+    """Write config.json, model.safetensors and README.md into a new folder, which appears complete or not at all.
+
+    Args:
+        write_more: writes further files, the tokenizer's say, into the folder that it is given.
+
+    Raises:
+        ModelError: there is something of that name.
+        StorageError: the disk refused.
+    """
+    if out.exists():
+        raise ModelError(f"{out}: is already there. Name a folder that does not exist yet.")
+    # Copies: safetensors refuses parts of one tensor, such as key and value.
+    copies = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
+    }
+    dtype = str(next(iter(copies.values())).dtype).removeprefix("torch.")
+
+    def fill(folder: Path) -> None:
+        write_json(folder / CONFIG_FILE, {**config, "dtype": dtype})
+        # Without this mark transformers does not know whose tensors they are.
+        (folder / WEIGHTS_FILE).write_bytes(safetensors.torch.save(copies, metadata={"format": "pt"}))
+        (folder / CARD_FILE).write_text(card, encoding="utf-8")
+        write_more(folder)
+
+    publish(out, fill)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a table as transformers does."""
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def check_keys(config: Mapping[str, Any], known: Collection[str], plain: Mapping[str, Any], where: str) -> None:

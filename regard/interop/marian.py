@@ -10,15 +10,14 @@ from torch import Tensor
 
 from regard.config import from_dict
 from regard.errors import ConfigError, ModelError
-from regard.interop import huggingface
+from regard.interop import huggingface, places
 from regard.interop.huggingface import ForeignTensors
+from regard.interop.marian_names import ACTIVATIONS, layer_places
 from regard.interop.marian_tokens import read_tokens
 from regard.models.folder import copy_weights, save
 from regard.models.transformer import Transformer, TransformerConfig
-from regard.nn.layers import Activation
 from regard.nn.positions import sinusoids
 
-_ACTIVATIONS: Mapping[str, Activation] = {"relu": "relu", "gelu": "gelu", "swish": "swish", "silu": "swish"}
 _MAX_POSITIONS = 1 << 16  # a table of them is computed at once
 
 # Keys of old and new configurations with the only value we can express.
@@ -138,13 +137,6 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
         )
     weights = _embeddings(foreign, settings)
     positions = _positions(foreign, settings)
-    weights |= positions
-    sizes = {"encoder": settings.encoder_ffn_dim, "decoder": settings.decoder_ffn_dim}
-    for side, count in (("encoder", settings.encoder_layers), ("decoder", settings.decoder_layers)):
-        for number in range(count):
-            layer = _layer(foreign, f"model.{side}.layers.{number}", settings.d_model, sizes[side], side == "decoder")
-            weights |= {f"{side}.{number}.{name}": tensor for name, tensor in layer.items()}
-    foreign.finish()
     ours = TransformerConfig(
         vocab_size=settings.vocab_size,
         hidden_size=settings.d_model,
@@ -159,11 +151,13 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
         activation_dropout=settings.activation_dropout,
         norm_place="post",
         positions="trainable" if positions else "sinusoidal",
-        activation=_ACTIVATIONS[settings.activation_function],
+        activation=ACTIVATIONS[settings.activation_function],
         tied_embeddings=settings.tied,
         embedding_scale=None if settings.scale_embedding else 1.0,
         max_length=settings.max_position_embeddings,
     )
+    weights |= positions | places.read(layer_places(ours), foreign)
+    foreign.finish()
     model = Transformer(ours).to(foreign.dtype)
     copy_weights(weights, dict(model.named_parameters()), Path(where))
     return model.eval()
@@ -201,9 +195,9 @@ def _read_settings(config: Mapping[str, Any], where: str) -> _MarianSettings:
         for name in ("encoder_attention_heads", "decoder_attention_heads")
         if getattr(settings, name) > 0 and settings.d_model % getattr(settings, name)
     ]
-    if settings.activation_function not in _ACTIVATIONS:
+    if settings.activation_function not in ACTIVATIONS:
         problems.append(
-            f"activation_function is {settings.activation_function!r}, expected one of {', '.join(_ACTIVATIONS)}"
+            f"activation_function is {settings.activation_function!r}, expected one of {', '.join(ACTIVATIONS)}"
         )
     if settings.max_position_embeddings > _MAX_POSITIONS:
         problems.append(
@@ -264,24 +258,6 @@ def _positions(foreign: ForeignTensors, settings: _MarianSettings) -> dict[str, 
     if all(any(torch.equal(table.float(), waves) for waves in usual) for table in vectors.values()):
         return {}
     return vectors
-
-
-def _layer(
-    foreign: ForeignTensors, prefix: str, hidden_size: int, feed_forward_size: int, is_decoder: bool
-) -> dict[str, Tensor]:
-    """One layer's tensors by our names."""
-    blocks = ("q_proj", "k_proj", "v_proj", "out_proj")
-    weights = foreign.attention([f"{prefix}.self_attn.{name}" for name in blocks], hidden_size, "attention")
-    norms = {"self_attn_layer_norm": "attention_frame.norm", "final_layer_norm": "feed_forward_frame.norm"}
-    if is_decoder:
-        cross = [f"{prefix}.encoder_attn.{name}" for name in blocks]
-        weights |= foreign.attention(cross, hidden_size, "cross_attention")
-        norms["encoder_attn_layer_norm"] = "cross_frame.norm"
-    for name, ours in norms.items():
-        weights |= foreign.norm(f"{prefix}.{name}", hidden_size, ours)
-    weights |= foreign.linear(f"{prefix}.fc1", (feed_forward_size, hidden_size), "feed_forward.inner")
-    weights |= foreign.linear(f"{prefix}.fc2", (hidden_size, feed_forward_size), "feed_forward.outer")
-    return weights
 
 
 def _search_warnings(folder: Path, config: Mapping[str, Any], settings: _MarianSettings) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tokenizer of MarianMT folders: two sentencepiece models and ids of their own."""
+"""The tokenizer of MarianMT folders, read and written: two sentencepiece models and ids of their own."""
 
 import re
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from typing import Any
 
 from regard.data.tokens import Tokens
 from regard.errors import ModelError
-from regard.interop.huggingface import read_json
+from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, read_json, write_json
 
 _SOURCE_FILE, _TARGET_FILE, _VOCABULARY_FILE = "source.spm", "target.spm", "vocab.json"
-_TOKENIZER_FILE, _ADDED_TOKENS_FILE = "tokenizer_config.json", "added_tokens.json"
+_ADDED_TOKENS_FILE = "added_tokens.json"
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 _PLAIN_VALUES: Mapping[str, Any] = {
@@ -60,8 +60,8 @@ def read_tokens(
             "call the tokenizer's save_pretrained for the same folder."
         )
     vocabulary = _read_vocabulary(folder / _VOCABULARY_FILE, vocab_size, {"</s>": eos_id, "<pad>": pad_id})
-    facts = read_json(folder / _TOKENIZER_FILE) if (folder / _TOKENIZER_FILE).is_file() else {}
-    _check_tokenizer(facts, folder / _TOKENIZER_FILE)
+    facts = read_json(folder / TOKENIZER_CONFIG_FILE) if (folder / TOKENIZER_CONFIG_FILE).is_file() else {}
+    _check_tokenizer(facts, folder / TOKENIZER_CONFIG_FILE)
     added = {_content(value): key for key, value in (facts.get("added_tokens_decoder") or {}).items()}
     if (folder / _ADDED_TOKENS_FILE).is_file():
         added |= read_json(folder / _ADDED_TOKENS_FILE)
@@ -90,10 +90,36 @@ def read_tokens(
     for key in ("source_lang", "target_lang"):
         tag = facts.get(key) or ""
         if tag and not (isinstance(tag, str) and _LANGUAGE.fullmatch(tag)):
-            warnings.append(f"{_TOKENIZER_FILE}: {key} {tag!r} is no language tag and was left out.")
+            warnings.append(f"{TOKENIZER_CONFIG_FILE}: {key} {tag!r} is no language tag and was left out.")
             tag = ""
         languages.append(tag)
     return tokens, (languages[0], languages[1]), warnings
+
+
+def write_tokens(folder: Path, tokens: Tokens, languages: tuple[str, str], *, max_length: int) -> None:
+    """Write source.spm, target.spm, vocab.json and tokenizer_config.json.
+
+    Args:
+        tokens: with one vocabulary for both sides.
+        languages: the tags of source and target; "" where they are not known.
+        max_length: the longest text that the model takes, in tokens.
+    """
+    source, target, vocabulary = tokens.parts()
+    (folder / _SOURCE_FILE).write_bytes(source)
+    (folder / _TARGET_FILE).write_bytes(target)
+    write_json(folder / _VOCABULARY_FILE, vocabulary)
+    settings = {
+        "tokenizer_class": "MarianTokenizer",
+        "unk_token": "<unk>",
+        "eos_token": "</s>",
+        "pad_token": "<pad>",
+        "separate_vocabs": False,
+        "source_lang": languages[0] or None,
+        "target_lang": languages[1] or None,
+        "model_max_length": max_length,
+        "clean_up_tokenization_spaces": False,
+    }
+    write_json(folder / TOKENIZER_CONFIG_FILE, settings)
 
 
 def _read_vocabulary(path: Path, vocab_size: int, expected: Mapping[str, int]) -> dict[str, int]:

@@ -5,6 +5,7 @@ from typing import Any
 from regard.config import from_dict
 from regard.errors import ConfigError
 from regard.models.bert import Bert, BertConfig, DistilBert, DistilBertConfig
+from regard.models.bigbird import BigBird, BigBirdConfig
 from regard.models.gnmt import GNMT, GNMTConfig
 from regard.models.gpt import GPT, GPTConfig
 from regard.models.heads import HeadConfig, TaskModel
@@ -22,6 +23,7 @@ MODELS: dict[str, tuple[type, type[Seq2Seq]]] = {
 ENCODERS: dict[str, tuple[type, type[Encoder]]] = {
     "bert": (BertConfig, Bert),
     "distilbert": (DistilBertConfig, DistilBert),
+    "bigbird": (BigBirdConfig, BigBird),
 }
 DECODERS: dict[str, tuple[type, type[Decoder]]] = {
     "gpt": (GPTConfig, GPT),

@@ -96,14 +96,24 @@ class DistilBert(Encoder):
 
     def embed(self, tokens: Padded, types: Tensor | None) -> Tensor:
         """Token and position vectors added up, (B, L, hidden)."""
-        return self.positions(self.embedding(tokens.ids))
+        return self.positions(self.token_vectors(tokens.ids))
+
+    def token_vectors(self, ids: Tensor) -> Tensor:
+        """(B, L) to (B, L, hidden)."""
+        return self.embedding(ids)
+
+    def pattern(self, layer: int, tokens: Padded) -> Pattern:
+        """Who may attend to whom in a layer: all to all real tokens.
+
+        Lengths are given also where nothing is padded: the path must not depend on the company.
+        """
+        return Pattern(tokens.lengths)
 
     def encode(self, tokens: Padded, types: Tensor | None = None, *, return_weights: bool = False) -> Encoded:
         states = tokens.clear(self.dropout(self.embedding_norm(self.embed(tokens, types))))
-        pattern = Pattern(tokens.lengths)  # also where nothing is padded: the path must not depend on the company
         all_weights = []
-        for layer in self.layers:
-            states, weights = layer(states, pattern, return_weights)
+        for number, layer in enumerate(self.layers):
+            states, weights = layer(states, self.pattern(number, tokens), return_weights)
             all_weights.append(weights)
         return Encoded(states, torch.stack(all_weights, dim=1) if return_weights else None)
 

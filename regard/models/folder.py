@@ -121,15 +121,30 @@ def save_decoder(
 def _write(
     folder: Path, facts: Mapping[str, Any], weights: Mapping[str, Tensor], tokens: Tokens | TextTokens | None, card: str
 ) -> None:
-    partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    def fill(partial: Path) -> None:
         config = {"format": _FORMAT, **facts, "tokens": {"kind": "none"} if tokens is None else tokens.save(partial)}
         (partial / CONFIG_FILE).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         (partial / WEIGHTS_FILE).write_bytes(safetensors.torch.save(tensors))
         (partial / CARD_FILE).write_text(card, encoding="utf-8")
+
+    publish(folder, fill)
+
+
+def publish(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Have a folder appear under its name complete or not at all, in the place of one that is there.
+
+    Args:
+        fill: writes files into the empty folder that it is given.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        fill(partial)
         for path in partial.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())

@@ -1,8 +1,9 @@
 """Attention: two score functions, one softmax under one mask, one way out for the weights.
 
 The score functions differ (dot product, additive); who may attend to whom is a `Pattern`; the softmax under the mask
-and the weighted sum stand once, in `attend`. The fused kernel is a second path for the dot product, with the same
-contract but without weights; a test holds both to equal results and gradients.
+stands once, in `weigh`, and the weighted sum in `attend`. The fused kernel is a second path for the dot product, with
+the same contract but without weights, and so is the one that a sparse pattern brings (`blocks.py`); tests hold them to
+equal results and gradients.
 """
 
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ class Pattern:
         """Whether a query may have nothing to attend to: all its keys may be padding."""
         return self.key_lengths is not None or self.key_starts is not None
 
+    def sparse(self, query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor | None:
+        """The context (B, H, Q, D) by a path that never makes all Q times K scores; None: there is none."""
+        return None
+
 
 EVERYONE = Pattern()
 _SHORT = 48  # tokens up to which training takes the plain path
@@ -88,15 +93,20 @@ def attend(scores: Tensor, value: Tensor, mask: Tensor | None = None, *, dropout
     Raises:
         ShapeError: the mask is not boolean (an additive mask would silently mean something else).
     """
-    if mask is None:
-        weights = scores.softmax(-1)
-    else:
-        if mask.dtype != torch.bool:
-            raise ShapeError(f"mask must be bool (True = may attend), got {mask.dtype}")
-        weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
-        if not mask.any(-1).all():  # softmax of a row with only -inf is nan: that row attends to nothing
-            weights = weights.masked_fill(~mask, 0.0)
+    weights = weigh(scores, mask)
     return Attended(drop(weights, dropout) @ value, weights)
+
+
+def weigh(scores: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The softmax of the scores under the mask, as in `attend`."""
+    if mask is None:
+        return scores.softmax(-1)
+    if mask.dtype != torch.bool:
+        raise ShapeError(f"mask must be bool (True = may attend), got {mask.dtype}")
+    weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+    if not mask.any(-1).all():  # softmax of a row with only -inf is nan: that row attends to nothing
+        weights = weights.masked_fill(~mask, 0.0)
+    return weights
 
 
 def dot_product_attention(
@@ -120,6 +130,8 @@ def dot_product_attention(
         dropout: probability of dropping one weight; 0 outside training.
         return_weights: also return the weights; needs O(B·H·Q·K) memory and forgoes the fused kernel.
     """
+    if not return_weights and (context := pattern.sparse(query, key, value, dropout)) is not None:
+        return Attended(context, None)
     num_queries, num_keys = query.size(-2), key.size(-2)
     # The fused kernel on CPU has no dropout of its own (it would fall back, slower), and over short sequences its
     # backward pass takes longer than the plain one.

@@ -21,9 +21,10 @@ def texts(count: int) -> list[str]:
     return [" ".join(rng.choices(words, k=rng.randint(1, 8))) for _ in range(count)]
 
 
+@pytest.mark.parametrize("arch", ["bert", "bigbird"])
 @pytest.mark.parametrize("task", ["mask", "classify", "tag"])
-def test_a_text_has_the_same_numbers_in_any_company(tokens: TextTokens, task: str) -> None:
-    model = make_encoder(tokens, task, () if task == "mask" else ("a", "b", "c"))
+def test_a_text_has_the_same_numbers_in_any_company(tokens: TextTokens, task: str, arch: str) -> None:
+    model = make_encoder(tokens, task, () if task == "mask" else ("a", "b", "c"), arch)
     inputs = [tokens.encode(text, other) for text, other in zip(texts(30), [*texts(10), *[None] * 20], strict=True)]
     engine, small = EncoderEngine(model, tokens), EncoderEngine(model, tokens, batch_tokens=60)
     together, apart = engine.logits(inputs), small.logits(inputs)

@@ -190,7 +190,8 @@ def test_our_defaults_have_as_many_parameters(arch, settings, reference) -> None
     [
         ({"position_embedding_type": "relative_key"}, "position_embedding_type is 'relative_key', expected 'absolute'"),
         ({"is_decoder": True}, "is_decoder is True, expected False"),
-        ({"hidden_act": "mish"}, "the activation is 'mish', expected one of gelu, gelu_new"),
+        ({"hidden_act": "mish"}, "hidden_act is 'mish', expected one of gelu, gelu_new"),
+        ({"hidden_act": ["gelu"]}, r"hidden_act is \['gelu'\], expected one of gelu, gelu_new"),
         ({"architectures": ["BertForQuestionAnswering"]}, "expected one of BertModel, BertForMaskedLM"),
         ({"architectures": ["Bert", "Model"]}, r"architectures is \['Bert', 'Model'\]"),
         ({"num_attention_heads": 7}, r"hidden_size \(24\) must be a multiple of num_heads \(7\)"),
