@@ -88,7 +88,7 @@ class Model:
     def _translate(self, lines: list[str], options: SearchOptions) -> list[Translation]:
         raise self.refusal("translate")
 
-    def predict(self, texts: Sequence[str | tuple[str, str]]) -> Sequence[Prediction]:
+    def predict(self, texts: Sequence[str | tuple[str, str]], *, calibrated: bool = False) -> Sequence[Prediction]:
         """What the model was trained to say of texts, or of pairs of texts."""
         raise self.refusal("predict labels")
 
@@ -252,17 +252,23 @@ class Encoder(Model):
     engine: "EncoderEngine"
     kind = "an encoder"
 
-    def predict(self, texts: Sequence[str | tuple[str, str]]) -> Sequence[Prediction]:
+    def predict(self, texts: Sequence[str | tuple[str, str]], *, calibrated: bool = False) -> Sequence[Prediction]:
         """For each text, or pair of texts, its class, its number (where the head has one label), or its tagged words.
+
+        Args:
+            calibrated: give classes the probability of being right, as it was on the dev set of fine-tuning.
 
         Raises:
             ModelError: the model has not been trained for such a task, or a text is longer than it takes.
         """
-        task, labels = self.engine.model.config.task, self.engine.model.config.labels
+        head = self.engine.model.config
+        task, labels = head.task, head.labels
+        if calibrated and (task != "classify" or len(labels) == 1):
+            raise self.refusal("give calibrated probabilities: it does not tell classes apart")
         if task == "classify" and len(labels) == 1:
             return prediction.regress(self.engine, texts)
         if task == "classify":
-            return prediction.classify(self.engine, labels, texts)
+            return prediction.classify(self.engine, labels, texts, head.temperature if calibrated else 1.0)
         if task == "tag":
             single = [text for text in texts if isinstance(text, str)]
             if len(single) < len(texts):

@@ -23,6 +23,7 @@ class Judged:
     predicted: list[str]
     texts: list[str]  # that were judged
     too_long: int  # texts that the model cannot take whole; they are not judged
+    classes: "tuple[np.ndarray, np.ndarray] | None" = None  # of classes: logits (texts, labels) and gold numbers
 
 
 def judge(engine: Engine, labels: Sequence[str], rows: LabelledSet) -> Judged:
@@ -67,7 +68,8 @@ def judge(engine: Engine, labels: Sequence[str], rows: LabelledSet) -> Judged:
     best = stacked.argmax(axis=1)
     loss = float(-_log_softmax(stacked)[np.arange(len(real)), real].mean())
     told = names, [labels[number] for number in best]
-    return Judged(label_scores.classes(real, best, labels), loss, *told, shown, too_long)
+    scores = label_scores.classes(real, best, labels)
+    return Judged(scores, loss, *told, shown, too_long, classes=(stacked, real))
 
 
 def tags_at(words: Sequence[TaggedWord], spans: Sequence[TagSpan]) -> list[str]:

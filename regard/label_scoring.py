@@ -9,6 +9,7 @@ from typing import Any
 import regard.api
 from regard.data import labelled
 from regard.data.labelled import Columns, LabelTask
+from regard.evaluation.calibration import calibration_error
 from regard.evaluation.labels import LabelScore
 from regard.judging import judge
 
@@ -36,6 +37,7 @@ class LabelReport:
     loss: float  # nats a label; of numbers the mean squared error
     skipped: dict[str, int]  # texts that were not judged, by reason
     classes: list[ClassRow]  # none for tags and numbers
+    calibration_errors: tuple[float, float] | None  # percent, of classes: as they are, and calibrated
     outputs: list[str] = field(repr=False)  # the prediction for each judged text
 
     def lines(self) -> list[str]:
@@ -49,6 +51,9 @@ class LabelReport:
             f"  {each.name:<14} {each.value:6.2f}  [{each.low:.1f}, {each.high:.1f}]" for each in self.scores.values()
         ]
         lines.append(f"  {'loss':<14} {self.loss:6.3f}")
+        if self.calibration_errors is not None:
+            plain, calibrated = self.calibration_errors
+            lines.append(f"  {'calibration':<14} {plain:6.2f}  ({calibrated:.2f} with predict --calibrated)")
         if self.classes and len(self.classes) <= _MOST_CLASSES:
             width = max(5, *(len(row.label) for row in self.classes))
             lines += ["", f"  {'class':<{width}}       n  precision  recall"]
@@ -82,7 +87,9 @@ def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair
         task = "pair" if pair else "regress" if len(head.labels) == 1 else "classify"
     rows = labelled.load(data, task, columns)
     found = judge(encoder.engine, head.labels, rows)
-    classes = []
+    classes, errors = [], None
+    if found.classes is not None:
+        errors = calibration_error(*found.classes), calibration_error(*found.classes, head.temperature)
     if head.task == "classify" and len(head.labels) > 1:
         classes = [_class_row(label, found.gold, found.predicted) for label in head.labels]
     return LabelReport(
@@ -93,6 +100,7 @@ def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair
         loss=found.loss,
         skipped={**rows.skipped, "longer than the model takes": found.too_long},
         classes=classes,
+        calibration_errors=errors,
         outputs=found.predicted,
     )
 

@@ -66,13 +66,18 @@ class Guess:
     probability: float
 
 
-def classify(engine: Engine, labels: Sequence[str], texts: Sequence[str | tuple[str, str]]) -> list[Classified]:
+def classify(
+    engine: Engine, labels: Sequence[str], texts: Sequence[str | tuple[str, str]], temperature: float = 1.0
+) -> list[Classified]:
     """The class of each text, or pair of texts.
+
+    Args:
+        temperature: logits are divided by it: the class stays, its probability becomes that of being right.
 
     Raises:
         ModelError: a text is longer than the model takes.
     """
-    return [class_of(logits, labels) for logits in engine.logits(_read(engine, texts))]
+    return [class_of(logits / temperature, labels) for logits in engine.logits(_read(engine, texts))]
 
 
 def class_of(logits: np.ndarray, labels: Sequence[str]) -> Classified:

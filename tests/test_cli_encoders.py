@@ -52,6 +52,13 @@ def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, revi
     assert {row["label"]: row["n"] for row in report["classes"]} == {name: gold.count(name) for name in ("no", "yes")}
     used = run("predict", out, stdin="the bird sees\nthe dog\n")
     assert [line.split("\t")[0] for line in used.lines] == ["yes", "no"]
+    plain, calibrated = (
+        json.loads(run("predict", out, "--json", *more, stdin="the bird sees\n").out) for more in ([], ["--calibrated"])
+    )
+    temperature = json.loads((out / "model" / "config.json").read_text())["head"]["temperature"]
+    assert temperature != 1
+    odds = [found["probabilities"]["yes"] / found["probabilities"]["no"] for found in (plain, calibrated)]
+    assert odds[0] ** (1 / temperature) == pytest.approx(odds[1], rel=1e-6)
     student = tmp_path / "student"
     smaller = run("distil", out, reviews, *COLUMNS, "--out", student, *SMALL)
     assert smaller.status == 0, smaller.err

@@ -24,6 +24,9 @@ def predict(
     ] = None,
     pair: Annotated[bool, typer.Option("--pair", help="Each line is two texts with a tab between.")] = False,
     fill: Annotated[bool, typer.Option("--fill", help="Guess the words that the lines have as [MASK].")] = False,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Probabilities as often right as they say, by fine-tuning's dev set.")
+    ] = False,
     count: Annotated[int, typer.Option(help="With --fill, how many guesses a mask.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,8 +39,8 @@ def predict(
     """
     import regard.api
 
-    if fill and pair:
-        raise ConfigError("--fill reads single texts; leave out --pair.")
+    if fill and (pair or calibrated):
+        raise ConfigError("--fill reads single texts and gives plain probabilities; leave out --pair and --calibrated.")
     if count < 1:
         raise ConfigError(f"--count {count}: expected at least 1.")
     ways = pair_up(files or [], out)
@@ -45,7 +48,11 @@ def predict(
     for source, target in ways:
         with writer(target) as write:
             for chunk in stdin_chunks() if source is None else file_chunks(source):
-                for line in _filled(loaded, chunk, count, as_json) if fill else _labelled(loaded, chunk, pair, as_json):
+                if fill:
+                    lines = _filled(loaded, chunk, count, as_json)
+                else:
+                    lines = _labelled(loaded, chunk, pair, calibrated, as_json)
+                for line in lines:
                     write(line)
                 sys.stdout.flush()
 
@@ -62,14 +69,14 @@ def _filled(model: "Model", chunk: list[str], count: int, as_json: bool) -> list
     return [" | ".join(", ".join(guess.text for guess in mask) for mask in masks) for masks in found]
 
 
-def _labelled(model: "Model", chunk: list[str], pair: bool, as_json: bool) -> list[str]:
+def _labelled(model: "Model", chunk: list[str], pair: bool, calibrated: bool, as_json: bool) -> list[str]:
     texts: list[str | tuple[str, str]] = list(chunk)
     if pair:
         halves = [line.split("\t") for line in chunk]
         if wrong := next((line for line, half in zip(chunk, halves, strict=True) if len(half) != 2), None):
             raise InputError(f"--pair: {wrong[:60]!r} is not two texts with one tab between.")
         texts = [(first, second) for first, second in halves]
-    found = model.predict(texts)
+    found = model.predict(texts, calibrated=calibrated)
     return [_line(text, each, as_json) for text, each in zip(chunk, found, strict=True)]
 
 

@@ -1,5 +1,6 @@
 """What stands on an encoder to do a task: guess masked words, sort whole texts, label each token."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -20,6 +21,7 @@ class HeadConfig:
     task: Task = "none"
     labels: tuple[str, ...] = ()  # of classify (one: a number is predicted) and tag, in the order of the logits
     dropout: float = 0.1  # before classify and tag
+    temperature: float = 1.0  # of classify: logits are divided by it where calibrated probabilities are asked for
 
     def __post_init__(self) -> None:
         if self.task not in get_args(Task):
@@ -30,6 +32,8 @@ class HeadConfig:
             raise ConfigError("two labels have the same name")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(f"temperature must be above 0 and finite, got {self.temperature}")
 
 
 class MaskedHead(nn.Module):

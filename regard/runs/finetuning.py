@@ -14,6 +14,7 @@ from regard.data.labelled import LabelledSet, LabelTask, check_task
 from regard.data.text_tokens import TextTokens
 from regard.engines.encoder import EncoderEngine
 from regard.errors import DataError, ModelError
+from regard.evaluation.calibration import temperature
 from regard.judging import judge
 from regard.models import ENCODERS
 from regard.models.folder import save_encoder
@@ -173,6 +174,11 @@ class Finetuning:
         if self.task == "regress":  # the head learnt in units of the labels' spread around their mean
             weights["head.output.weight"] = weights["head.output.weight"] * spread
             weights["head.output.bias"] = weights["head.output.bias"] * spread + mean
+        if self.task in ("classify", "pair"):
+            model.load_state_dict(weights, strict=False)  # all parameters; buffers are not kept
+            found = judge(EncoderEngine(model, tokens), labels, dev).classes
+            assert found is not None
+            model.config = dataclasses.replace(model.config, temperature=temperature(*found))
         card = write_label_card(settings, model, len(train_rows), len(dev_rows), best, facts)
         save_encoder(self.folder.path / "model", model, weights, tokens, card)
         return best
