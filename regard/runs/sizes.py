@@ -37,6 +37,9 @@ ENCODER_SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert-base": ("bert", {}),
     "bert-large": ("bert", {"hidden_size": 1_024, "num_layers": 24, "num_heads": 16, "feed_forward_size": 4_096}),
     "distilbert": ("distilbert", {}),
+    "bigbird-tiny": ("bigbird", {"hidden_size": 128, "num_layers": 2, "num_heads": 2, "feed_forward_size": 512}),
+    "bigbird-mini": ("bigbird", {"hidden_size": 256, "num_layers": 4, "num_heads": 4, "feed_forward_size": 1_024}),
+    "bigbird-base": ("bigbird", {}),
 }
 # Language models by name: those of `models/gpt.py`, and two that an ordinary machine trains, nanoGPT's examples.
 DECODER_SIZES: dict[str, tuple[str, dict[str, Any]]] = {

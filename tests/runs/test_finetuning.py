@@ -192,3 +192,27 @@ def test_another_base_under_the_same_name_is_noticed(tmp_path: Path) -> None:
     save_encoder(base, model, weights, tokens, "# Other\n")
     with pytest.raises(CheckpointError, match=r"model\.base_sha256 was"):
         train(tmp_path / "run", data, base, max_steps=2)
+
+
+def test_a_long_text_is_read_by_blocks(tmp_path: Path) -> None:
+    """The word that tells stands after more tokens than any block pattern of this size attends to in full."""
+    numbers = random.Random(6)
+    rows = []
+    for number in range(60):
+        words = [numbers.choice(["the", "sees", "to", "dog"]) for _ in range(900)]
+        words[numbers.randint(600, 890)] = ("cat", "bird")[number % 2]
+        rows.append(f"{number % 2}\t{' '.join(words)}")
+    path = tmp_path / "long.tsv"
+    path.write_text("\n".join(rows) + "\n")
+    labelled = LabelledData(train=(str(path),), dev_rows=6)
+    head = HeadSettings(base="bigbird-tiny", task="classify", vocab_size=60, max_length=1_024)
+    run = Finetuning(tmp_path / "run", head, {**SETTINGS, "max_steps": 2, "batch_tokens": 1_800}, labelled)
+    best = run.train(*prepare_labelled(labelled, run.task, run.seed, lambda text: None))
+    encoder = load_encoder(tmp_path / "run").model.encoder
+    assert encoder.config.max_length == 1_024
+    assert encoder.config.num_random_blocks == 3
+    assert best["step"] <= 2
+    found = regard.load(tmp_path / "run").predict([rows[0].split("\t")[1]])
+    assert found[0].label in ("0", "1")
+    with pytest.raises(ModelError, match="Split the text"):
+        regard.load(tmp_path / "run").predict(["the dog " * 600])
