@@ -162,16 +162,28 @@ def demo(
 
 
 def import_model(
-    source: Annotated[Path, typer.Argument(help="Folder written by transformers.")],
+    source: Annotated[str, typer.Argument(help="Folder written by transformers, or hf:OWNER/NAME to fetch one.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model folder to write.")],
 ) -> None:
     """Bring in a model that Hugging Face transformers saved.
 
     Example: regard import opus-mt-en-pt --out models/en-pt
     """
-    from regard.interop import import_folder
+    import tempfile
 
-    for warning in import_folder(source, out):
+    from regard.interop import hub, import_folder
+
+    if source.startswith(hub.PREFIX) and not Path(source).exists():
+        if out.exists():
+            raise ConfigError(f"{out}: is already there. Name a folder that does not exist yet.")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".fetched-") as name:
+            folder = Path(name) / source.removeprefix(hub.PREFIX).replace("/", "-")
+            hub.fetch(source, folder)
+            warnings = import_folder(folder, out)
+    else:
+        warnings = import_folder(Path(source), out)
+    for warning in warnings:
         say(f"regard: warning: {warning}")
     say(f"model: {out}")
 

@@ -16,8 +16,8 @@ CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "mod
 GENERATION_FILE, TOKENIZER_CONFIG_FILE = "generation_config.json", "tokenizer_config.json"
 _MAX_JSON_BYTES = 1 << 26  # an index or vocabulary has some megabytes
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save, new and old
-_PICKLE_NAMES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_PICKLE_ADVICE = (
+PICKLE_NAMES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+PICKLE_ADVICE = (
     "Pickled weights can run code when they are opened, so they are not read. Convert them where you trust their "
     "source: load the folder with transformers and call save_pretrained, which writes model.safetensors."
 )
@@ -129,9 +129,9 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         return _read_file(folder / WEIGHTS_FILE)
     if (folder / INDEX_FILE).is_file():
         return _read_shards(folder)
-    pickles = sorted({path.name for pattern in _PICKLE_NAMES for path in folder.glob(pattern)})
+    pickles = sorted({path.name for pattern in PICKLE_NAMES for path in folder.glob(pattern)})
     if pickles:
-        raise ModelError(f"{folder}: has its weights in {', '.join(pickles[:3])}, not in safetensors. {_PICKLE_ADVICE}")
+        raise ModelError(f"{folder}: has its weights in {', '.join(pickles[:3])}, not in safetensors. {PICKLE_ADVICE}")
     found = sorted(path.name for path in folder.iterdir() if path.is_file())
     raise ModelError(
         f"{folder}: no {WEIGHTS_FILE} here, found {', '.join(found[:8]) or 'nothing'}. "
@@ -146,7 +146,7 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
     if start.startswith(_PICKLE_STARTS):
-        raise ModelError(f"{path}: holds a pickle, whatever its name says. {_PICKLE_ADVICE}")
+        raise ModelError(f"{path}: holds a pickle, whatever its name says. {PICKLE_ADVICE}")
     return read_weights(path)
 
 

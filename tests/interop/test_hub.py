@@ -1,0 +1,102 @@
+"""Fetching by name, with the hub's library replaced: what is asked for, what is left, and what is told."""
+
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from command_line import Command
+from tiny_model import make_encoder_folder
+
+from regard.interop import export_folder
+
+
+class Missing(Exception):
+    """The hub's own kind of error."""
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """A hub of one model, owner/tiny; its files can be added to, and it can be broken."""
+    make_encoder_folder(tmp_path / "ours", task="classify", labels=("no", "yes"))
+    export_folder(tmp_path / "ours", tmp_path / "theirs")
+    state: dict[str, Any] = {"folder": tmp_path / "theirs", "fetched": [], "error": None}
+    for name in ("pytorch_model.bin", "modeling_tiny.py"):
+        (tmp_path / "theirs" / name).write_bytes(b"\x80\x04 danger")
+
+    def list_repo_files(name: str) -> list[str]:
+        if state["error"]:
+            raise state["error"]
+        if name != "owner/tiny":
+            raise Missing(name)
+        return [*(path.name for path in state["folder"].iterdir()), "onnx/model.onnx"]
+
+    def snapshot_download(name: str, *, allow_patterns: list[str], local_dir: Path) -> None:
+        state["fetched"] += allow_patterns
+        local_dir.mkdir()
+        for pattern in allow_patterns:
+            shutil.copy(state["folder"] / pattern, local_dir / pattern)
+
+    library, errors = ModuleType("huggingface_hub"), ModuleType("huggingface_hub.errors")
+    library.HfApi = lambda: SimpleNamespace(list_repo_files=list_repo_files)  # type: ignore[attr-defined]
+    library.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    errors.RepositoryNotFoundError = Missing  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", library)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
+    return state
+
+
+def test_a_model_is_fetched_by_name(run: Command, tmp_path: Path, hub: dict[str, Any]) -> None:
+    found = run("import", "hf:owner/tiny", "--out", tmp_path / "models" / "new")
+    assert found.status == 0, found.err
+    assert set(hub["fetched"]) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["new"]
+    texts = "the cat sees\na dog\n"
+    labels = [run("predict", tmp_path / folder, stdin=texts).out for folder in ("models/new", "ours")]
+    assert labels[0] == labels[1] != ""
+    assert "# owner-tiny" in (tmp_path / "models" / "new" / "README.md").read_text()
+    assert run("import", "hf:owner/tiny", "--out", tmp_path / "models" / "new").status == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "message"),
+    [
+        ("hf:owner/none", 2, "hf:owner/none: the hub has no such model, or it is private"),
+        ("hf:../../etc", 2, "is no name of a model, such as hf:google-bert/bert-base-uncased"),
+        ("hf:", 2, "is no name of a model"),
+        ("owner/tiny", 2, "owner/tiny"),  # without the prefix it is a folder: nothing is fetched
+    ],
+)
+def test_what_cannot_be_fetched(
+    run: Command, tmp_path: Path, hub: dict[str, Any], source: str, status: int, message: str
+) -> None:
+    found = run("import", source, "--out", tmp_path / "new")
+    assert (found.status, hub["fetched"]) == (status, [])
+    assert message in found.err
+    assert "Traceback" not in found.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_pickles_and_broken_networks(run: Command, tmp_path: Path, hub: dict[str, Any]) -> None:
+    (hub["folder"] / "model.safetensors").unlink()
+    found = run("import", "hf:owner/tiny", "--out", tmp_path / "new")
+    assert (found.status, hub["fetched"]) == (2, [])
+    assert "has its weights in pytorch_model.bin, not in safetensors" in found.err
+    hub["error"] = ConnectionError("no route to host")
+    found = run("import", "hf:owner/tiny", "--out", tmp_path / "new")
+    assert found.status == 1
+    assert "could not be fetched (ConnectionError: no route to host)" in found.err
+
+
+def test_without_the_library_its_install_line_is_told(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    found = run("import", "hf:owner/tiny", "--out", tmp_path / "new")
+    assert found.status == 3
+    assert "regard[hf]" in found.err
