@@ -27,25 +27,26 @@ KINDS = {
     "dense": {"sparse": False},
     "dense, no dropout": {"sparse": False, "attention_dropout": 0.0},
 }
-SIZES = {
-    "vocab_size": 1_000,
-    "hidden_size": 128,
-    "num_layers": 2,
-    "num_heads": 2,
-    "feed_forward_size": 512,
-    "max_length": max(LENGTHS),
-}
+VOCAB_SIZE = 1_000
 
 
-def make(kind: str) -> TaskModel:
+def make(kind: str, hidden_size: int) -> TaskModel:
+    sizes = {
+        "vocab_size": VOCAB_SIZE,
+        "hidden_size": hidden_size,
+        "num_layers": 2,
+        "num_heads": hidden_size // 64,
+        "feed_forward_size": 4 * hidden_size,
+        "max_length": max(LENGTHS),
+    }
     torch.manual_seed(0)
-    return build_encoder("bigbird", {**SIZES, **KINDS[kind]}, {"task": "mask"}).train()
+    return build_encoder("bigbird", {**sizes, **KINDS[kind]}, {"task": "mask"}).train()
 
 
 def step(model: TaskModel, length: int) -> float:
     """Seconds of a forward and a backward pass."""
     torch.manual_seed(1)
-    tokens = Padded(torch.randint(SIZES["vocab_size"], (1, length)), torch.tensor([length]))
+    tokens = Padded(torch.randint(VOCAB_SIZE, (1, length)), torch.tensor([length]))
     start = time.process_time()
     states = model.encoder.encode(tokens).states[:, ::7]
     assert model.head is not None
@@ -55,7 +56,7 @@ def step(model: TaskModel, length: int) -> float:
     return time.process_time() - start
 
 
-def added_bytes(kind: str, length: int) -> int:
+def added_bytes(kind: str, hidden_size: int, length: int) -> int:
     """What a step adds to the peak, measured in a process of its own."""
     reader, writer = os.pipe()
     if os.fork():
@@ -64,7 +65,7 @@ def added_bytes(kind: str, length: int) -> int:
             text = found.read()
         os.wait()
         return int(text)
-    model = make(kind)
+    model = make(kind, hidden_size)
     step(model, 64)  # what is made or kept whatever the length
     before = _peak()
     step(model, length)
@@ -89,11 +90,15 @@ def exponent(values: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument(
+        "--hidden-size", type=int, default=128, help="a multiple of 64; the wider, the less is attention"
+    )
+    given = parser.parse_args()
+    rounds, size = given.rounds, given.hidden_size
     torch.set_num_threads(1)
     # First: a process that has trained cannot be forked to train.
-    memory = {(kind, length): added_bytes(kind, length) for length in LENGTHS for kind in KINDS}
-    models = {kind: make(kind) for kind in KINDS}
+    memory = {(kind, length): added_bytes(kind, size, length) for length in LENGTHS for kind in KINDS}
+    models = {kind: make(kind, size) for kind in KINDS}
     seconds: dict[tuple[str, int], float] = {}
     for number in range(rounds + 1):
         for length in LENGTHS:
@@ -101,8 +106,7 @@ def main() -> None:
                 taken = step(model, length)
                 if number:  # the first round warms up
                     seconds[kind, length] = min(taken, seconds.get((kind, length), math.inf))
-    size = ", ".join(f"{key} {value:,}" for key, value in SIZES.items())
-    print(f"torch {torch.__version__}, one thread, {rounds} rounds; {size}; blocks of 64")
+    print(f"torch {torch.__version__}, one thread, {rounds} rounds; two layers, {size} wide; heads and blocks of 64")
     header = "".join(f"{length:>10,}" for length in LENGTHS)
     for name, unit, table in (("time", 1, seconds), ("memory", 1 << 20, memory)):
         print(f"{name + (', s' if unit == 1 else ', MiB'):<24}{header}  exponent")
