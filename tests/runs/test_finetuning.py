@@ -91,8 +91,8 @@ def test_each_task_is_learnt_from_nothing(tmp_path: Path, task: str, key: str, l
         write(tmp_path, task, 400),
         "bert-tiny",
         task,
-        max_steps=160,
-        validate_every=40,
+        max_steps=120,
+        validate_every=60,
         batch_tokens=400,
     )
     assert best[key] >= least
