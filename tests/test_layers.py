@@ -34,6 +34,7 @@ ORDER = [
     "heads",
     "scoring",
     "label_scoring",
+    "text_scoring",
     "progress",
     "compare",
     "demo",

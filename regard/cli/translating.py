@@ -119,7 +119,8 @@ def evaluate(
 ) -> None:
     """Score a model: BLEU, chrF, TER with signatures and 95 % intervals, by source length; paired test.
 
-    An encoder with a task is scored on labelled texts: accuracy, F1, Matthews; F1 of entities; correlations.
+    An encoder with a task is scored on labelled texts: accuracy, F1, Matthews; F1 of entities; correlations. A language
+    model is scored on running text: loss a token and a character, perplexity a word.
 
     Example: regard evaluate runs/mine test.en test.pt --against runs/other
     """
@@ -128,12 +129,17 @@ def evaluate(
     from regard.decoding.options import SearchOptions
     from regard.label_scoring import evaluate_encoder
     from regard.scoring import evaluate_models
+    from regard.text_scoring import evaluate_text
 
     edges, options = length_edges(lengths), SearchOptions(beam_size=beam, length_penalty=length_penalty)
     with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
-        if regard.api.kind_of(model) is regard.api.Encoder:
-            if against or paper or reverse:
-                raise ConfigError(f"{model}: is an encoder; --against, --paper and --reverse are for translators.")
+        kind = regard.api.kind_of(model)
+        if kind is not regard.api.Translator and (against or paper or reverse):
+            raise ConfigError(f"{model}: is {kind.kind}; --against, --paper and --reverse are for translators.")
+        report: Any
+        if kind is regard.api.LanguageModel:
+            report = evaluate_text(model, data)
+        elif kind is regard.api.Encoder:
             columns = Columns(label=label, text=tuple(text or ()), other=other)
             report = evaluate_encoder(model, data, columns, pair=pair or bool(other))
         else:
