@@ -9,13 +9,14 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from regard.errors import ConfigError
 
 Config = TypeVar("Config")
+Choice = TypeVar("Choice")
 
 
 def from_dict(cls: type[Config], values: Mapping[str, Any], where: str) -> Config:
@@ -74,6 +75,21 @@ def to_toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
         lines = [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in values.items() if value is not None)]
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
+
+
+def one_of(value: str, choices: Sequence[Choice], what: str) -> Choice:
+    """The choice that a text names.
+
+    Args:
+        what: what it is the name of, for the message.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    for choice in choices:
+        if value == choice:
+            return choice
+    raise ConfigError(f"{what} {value!r} is unknown. Known are {', '.join(map(str, choices))}.")
 
 
 def parse_setting(text: str) -> tuple[str, str, Any]:

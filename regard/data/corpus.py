@@ -12,8 +12,9 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from regard.config import one_of
 from regard.data.text_tokens import TextTokens
-from regard.errors import ConfigError, DataError, StorageError
+from regard.errors import DataError, StorageError
 from regard.formats.files import kind_suffix, read_blocks, text_lines
 from regard.formats.tables import read_records
 
@@ -55,10 +56,7 @@ def check_documents(documents: str) -> Documents:
     Raises:
         ConfigError: it is none.
     """
-    for known in get_args(Documents):
-        if documents == known:
-            return known
-    raise ConfigError(f"documents {documents!r}: expected one of {', '.join(get_args(Documents))}.")
+    return one_of(documents, get_args(Documents), "documents:")
 
 
 def read_parts(paths: Sequence[Path], documents: Documents) -> Iterator[Part]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy
 
+from regard.config import one_of
 from regard.data.pairs import group_numbers, hold_out_rows, path_and_weight
 from regard.errors import ConfigError, DataError
 from regard.formats.files import kind_suffix, one_line
@@ -143,10 +144,7 @@ def check_task(task: str) -> LabelTask:
     Raises:
         ConfigError: it is none.
     """
-    for known in get_args(LabelTask):
-        if task == known:
-            return known
-    raise ConfigError(f"task {task!r} is unknown. Known are {', '.join(get_args(LabelTask))}.")
+    return one_of(task, get_args(LabelTask), "task")
 
 
 Found = tuple[Text, Label, str | None]  # the last: why it cannot be used

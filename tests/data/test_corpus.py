@@ -113,7 +113,7 @@ def test_too_little_text_is_refused(tmp_path: Path) -> None:
         corpora.split(encoded(tmp_path, "the cat sees the dog\n" * 2)[0], 60, 1)
     with pytest.raises(DataError, match="the corpus holds no text"):
         encoded(tmp_path, " \n \n")
-    with pytest.raises(ConfigError, match="documents 'pages': expected one of paragraphs, lines, files"):
+    with pytest.raises(ConfigError, match=r"documents: 'pages' is unknown\. Known are paragraphs, lines, files"):
         corpora.check_documents("pages")
 
 
