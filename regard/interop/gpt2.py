@@ -48,7 +48,8 @@ def import_folder(source: Path, out: Path) -> list[str]:
         warnings.append("float64 weights were rounded to float32.")
     if (source / huggingface.GENERATION_FILE).is_file():
         search = huggingface.read_json(source / huggingface.GENERATION_FILE)
-        warnings += huggingface.generation_warnings(search, {}, HARMLESS)
+        silent = [] if tokens is None else list(tokens.silent_ids_of(model.config.vocab_size))
+        warnings += huggingface.generation_warnings(search, {"suppress_tokens": silent}, HARMLESS)
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
     card = huggingface.card(source, _architecture(config, str(source)), sum(map(torch.numel, weights.values())))
     save_decoder(out, model, weights, tokens, card)

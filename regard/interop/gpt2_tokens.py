@@ -1,4 +1,7 @@
-"""The tokenizer of GPT-2 folders: tokenizer.json, or the vocab.json and merges.txt of older ones."""
+"""The tokenizer of GPT-2 folders: tokenizer.json, or the vocab.json and merges.txt of older ones.
+
+tokenizer.json is written.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +12,7 @@ import tokenizers
 from regard.data.byte_tokens import END, ByteTokens, from_merges
 from regard.data.text_tokens import TOKENIZER_FILE, read_tokenizer
 from regard.errors import ModelError
-from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, read_json, special_token
+from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, read_json, special_token, write_json
 
 _VOCABULARY_FILE, _MERGES_FILE, _ADDED_FILE = "vocab.json", "merges.txt", "added_tokens.json"
 _ROLES = {"bos_token": "start", "eos_token": "end", "pad_token": "pad"}
@@ -50,6 +53,29 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[ByteTokens | None, li
             "Both must come from one model."
         )
     return tokens, [] if "end" in present else [f"{special['end']} is no token, so the model cannot end a text."]
+
+
+def write_tokens(folder: Path, tokens: ByteTokens, *, max_length: int) -> None:
+    """Write tokenizer.json and tokenizer_config.json.
+
+    The class named is the one that takes tokenizer.json as it is: GPT-2's own would make a tokenizer anew, of its
+    vocabulary and merges. A special token that is written in a text is special there, as usual, and text here.
+
+    Args:
+        max_length: the longest text that the model takes, in tokens.
+    """
+    tokens.save(folder)
+    special = {name: tokens.special[role] for name, role in _ROLES.items() if role in tokens.special}
+    if "end" in tokens.special:  # as GPT-2's own class has them
+        special = {"bos_token": special["eos_token"], "unk_token": special["eos_token"], **special}
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **special,
+        "model_max_length": max_length,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+    }
+    write_json(folder / TOKENIZER_CONFIG_FILE, settings)
 
 
 def _from_files(folder: Path, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
