@@ -93,6 +93,11 @@ class ByteTokens(TextTokens):
         """The token after which a text begins: its start, or the end of another; None: the model has neither."""
         return next((self.id_of(role) for role in ("start", "end") if role in self.special), None)
 
+    def silent_ids_of(self, vocab_size: int) -> tuple[int, ...]:
+        """The ids that a model of this size never writes: those that stand for no text, save the one that ends it."""
+        end = self.id_of("end") if "end" in self.special else None
+        return tuple(sorted({*self.silent_ids, *range(self.vocab_size, vocab_size)} - {end}))
+
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of a text that goes on: nothing that the tokenizer would put behind its end."""
         found = self.encode(text)

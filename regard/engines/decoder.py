@@ -166,12 +166,11 @@ class DecoderEngine:
 
     def _controls(self) -> Controls:
         """A language model goes on where its prompt ends, and never writes what stands for no text."""
-        vocab_size = self.model.config.vocab_size
         if self._tokens is None:
             return Controls(bos_id=None, eos_id=None)
         eos_id = self._tokens.id_of("end") if "end" in self._tokens.special else None
-        silent = {*self._tokens.silent_ids, *range(self._tokens.vocab_size, vocab_size)} - {eos_id}
-        return Controls(bos_id=None, eos_id=eos_id, forbidden_ids=tuple(sorted(silent)))
+        forbidden = self._tokens.silent_ids_of(self.model.config.vocab_size)
+        return Controls(bos_id=None, eos_id=eos_id, forbidden_ids=forbidden)
 
     def _pad(self, texts: Sequence[Sequence[int]]) -> Padded:
         return pad_to_step(texts, self.max_length)

@@ -10,9 +10,9 @@ class name and no path from a model folder is followed.
 from pathlib import Path
 
 from regard.errors import ModelError
-from regard.interop import bert, export_bert, export_marian, gpt2, huggingface, marian
+from regard.interop import bert, export_bert, export_gpt2, export_marian, gpt2, huggingface, marian
 from regard.interop.bert_names import FAMILIES
-from regard.models import ENCODERS
+from regard.models import DECODERS, ENCODERS
 from regard.models.folder import arch_of
 
 # By the model_type that config.json names.
@@ -51,4 +51,6 @@ def export_folder(source: Path, out: Path) -> list[str]:
         ModelError: no such folder, `transformers` has no such model, or there is something of the name `out`.
         StorageError: the disk refused.
     """
-    return (export_bert if arch_of(source) in ENCODERS else export_marian).export_folder(source, out)
+    arch = arch_of(source)
+    exporter = export_bert if arch in ENCODERS else export_gpt2 if arch in DECODERS else export_marian
+    return exporter.export_folder(source, out)

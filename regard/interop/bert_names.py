@@ -20,7 +20,7 @@ TASKS: Mapping[str, Task] = {
 }
 # By our name of the setting: our value by the foreign one. Of several foreign ones the first is written.
 VALUES: Mapping[str, Mapping[Any, Any]] = {
-    "activation": {**ACTIVATIONS, "tanh": "tanh"},
+    "activation": ACTIVATIONS,
     "sparse": {"block_sparse": True, "original_full": False},
 }
 # Settings that change no number of a model that only runs, or that the tensors themselves tell.

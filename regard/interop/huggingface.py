@@ -45,7 +45,7 @@ PLAIN_VALUES: Mapping[str, Any] = {
     "quantization_config": None,
     "tie_encoder_decoder": False,
 }
-# Our activation by the name that transformers has for it.
+# Our activation by the name that transformers has for it. Of several foreign ones the first is written.
 ACTIVATIONS: Mapping[str, str] = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -53,6 +53,7 @@ ACTIVATIONS: Mapping[str, str] = {
     "relu": "relu",
     "swish": "swish",
     "silu": "swish",
+    "tanh": "tanh",
 }
 # How transformers would search: no part of a model. The values under which nothing special happens.
 PLAIN_GENERATION: Mapping[str, Any] = {
@@ -269,6 +270,11 @@ def activation(name: Any, where: str) -> str:
     if name not in ACTIVATIONS:
         raise ModelError(f"{where}: the activation is {name!r}, expected one of {', '.join(ACTIVATIONS)}.")
     return ACTIVATIONS[name]
+
+
+def foreign_activation(name: str) -> str:
+    """The name that transformers has for an activation of ours."""
+    return next(there for there, here in ACTIVATIONS.items() if here == name)
 
 
 def generation_warnings(config: Mapping[str, Any], plain: Mapping[str, Any], neutral: Collection[str]) -> list[str]:

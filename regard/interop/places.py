@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from regard.interop.huggingface import ForeignTensors
@@ -61,7 +62,61 @@ class Attention:
         return tensors
 
 
-Place = Single | Module | Attention
+@dataclass(frozen=True)
+class Transposed:
+    """A linear map (out, in) whose weight stands there as (in, out)."""
+
+    ours: str
+    theirs: str
+    shape: tuple[int, int]  # (out, in)
+
+    def read(self, foreign: ForeignTensors) -> dict[str, Tensor]:
+        outputs, inputs = self.shape
+        return {
+            f"{self.ours}.weight": foreign.take(f"{self.theirs}.weight", (inputs, outputs)).transpose(0, -1),
+            f"{self.ours}.bias": foreign.take(f"{self.theirs}.bias", (outputs,)),
+        }
+
+    def write(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            f"{self.theirs}.weight": weights[f"{self.ours}.weight"].transpose(0, -1),
+            f"{self.theirs}.bias": weights[f"{self.ours}.bias"],
+        }
+
+
+@dataclass(frozen=True)
+class FusedAttention:
+    """A `MultiHeadAttention` whose query, key and value stand side by side there; all weights stand as (in, out)."""
+
+    ours: str
+    theirs: tuple[str, str]  # linear maps of query, key and value in one, and of the output
+    size: int
+
+    def read(self, foreign: ForeignTensors) -> dict[str, Tensor]:
+        fused, output = self._maps()
+        found = output.read(foreign)
+        for part, tensor in fused.read(foreign).items():
+            found[f"{self.ours}.query{part}"] = tensor[: self.size]
+            found[f"{self.ours}.key_value{part}"] = tensor[self.size :]
+        return found
+
+    def write(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        fused, output = self._maps()
+        both = {
+            part: torch.cat([weights[f"{self.ours}.{block}{part}"] for block in ("query", "key_value")])
+            for part in (".weight", ".bias")
+        }
+        return {**fused.write(both), **output.write(weights)}
+
+    def _maps(self) -> tuple[Transposed, Transposed]:
+        fused, output = self.theirs
+        return (
+            Transposed("", fused, (3 * self.size, self.size)),
+            Transposed(f"{self.ours}.output", output, (self.size, self.size)),
+        )
+
+
+Place = Single | Module | Attention | Transposed | FusedAttention
 
 
 def read(places: Iterable[Place], foreign: ForeignTensors) -> dict[str, Tensor]:

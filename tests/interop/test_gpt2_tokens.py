@@ -10,7 +10,7 @@ from tiny_model import make_byte_tokens
 
 from regard.data.byte_tokens import END
 from regard.errors import ModelError
-from regard.interop import gpt2
+from regard.interop.gpt2_tokens import read_tokens
 
 TEXTS = ["the cat sees\n\nthe dog", "  no bird's 12 345 ", "", "café 😀", "a\tb\r\n", "I'll they've"]
 
@@ -35,7 +35,7 @@ def test_ids_are_those_of_transformers(folder: Path) -> None:
     theirs.save_pretrained(folder / "saved")
     assert (folder / "saved" / "tokenizer.json").is_file()
     for place in (folder, folder / "saved"):
-        ours, said = gpt2.read_tokens(place, vocab_size=300)
+        ours, said = read_tokens(place, vocab_size=300)
         assert ours is not None
         assert said == []
         assert ours.special == {"start": END, "end": END}
@@ -47,7 +47,7 @@ def test_ids_are_those_of_transformers(folder: Path) -> None:
 
 
 def test_a_folder_without_a_tokenizer_is_told_of(tmp_path: Path) -> None:
-    tokens, (said,) = gpt2.read_tokens(tmp_path, vocab_size=300)
+    tokens, (said,) = read_tokens(tmp_path, vocab_size=300)
     assert tokens is None
     assert "no tokenizer" in said
 
@@ -56,7 +56,7 @@ def test_a_text_that_cannot_end_is_told_of(folder: Path) -> None:
     vocabulary = json.loads((folder / "vocab.json").read_text())
     del vocabulary[END]
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    tokens, (said,) = gpt2.read_tokens(folder, vocab_size=300)
+    tokens, (said,) = read_tokens(folder, vocab_size=300)
     assert tokens is not None
     assert tokens.special == {}
     assert said == f"{END} is no token, so the model cannot end a text."
@@ -82,9 +82,9 @@ def test_what_does_not_fit_is_refused(folder: Path, files: dict[str, Any], messa
         data = content if isinstance(content, bytes) else content.encode() if isinstance(content, str) else None
         (folder / name).write_bytes(json.dumps(content).encode() if data is None else data)
     with pytest.raises(ModelError, match=message):
-        gpt2.read_tokens(folder, vocab_size=300)
+        read_tokens(folder, vocab_size=300)
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"its tokenizer has \d+ tokens, the model knows 9"):
-        gpt2.read_tokens(folder, vocab_size=9)
+        read_tokens(folder, vocab_size=9)
