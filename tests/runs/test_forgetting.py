@@ -348,9 +348,9 @@ def read_on(
 def test_new_text_is_learnt_and_what_is_forgotten_is_told(tmp_path: Path, texts: dict[str, Path]) -> None:
     start = make_decoder_folder(tmp_path / "start")
     known = {**texts, "new": texts["old"], "new_dev": texts["old_dev"]}
-    learnt, _ = read_on(tmp_path / "base", start, known, old_dev=False, max_steps=80, save_every=40)
+    learnt, _ = read_on(tmp_path / "base", start, known, old_dev=False, max_steps=160, save_every=80)
     out = tmp_path / "run"
-    best, listener = read_on(out, tmp_path / "base", texts, max_steps=80, save_every=40)
+    best, listener = read_on(out, tmp_path / "base", texts, max_steps=120, save_every=60)
     before = json.loads((out / "before.json").read_text())["scores"]
     assert before["old_loss"] == pytest.approx(learnt["dev_loss"])
     assert best["dev_loss"] < before["dev_loss"] - 0.3
@@ -358,7 +358,7 @@ def test_new_text_is_learnt_and_what_is_forgotten_is_told(tmp_path: Path, texts:
     assert listener.notes[-1] == balance(before, best, "loss")
     assert f"after it: {listener.notes[-1]}." in (out / "model" / "README.md").read_text()
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().split("\n") if line]
-    assert [row["step"] for row in rows if "old_perplexity" in row] == [40, 80]
+    assert [row["step"] for row in rows if "old_perplexity" in row] == [40, 80, 120]
 
 
 def test_a_language_model_goes_on_bit_for_bit(tmp_path: Path, texts: dict[str, Path]) -> None:
