@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from regard.runs.reporter import Reporter
+from regard.runs.reporter import Reporter, told_scores
 from regard.runs.settings import Settings
 from regard.training.loop import Progress
 from regard.training.plan import TrainingPlan
@@ -18,18 +18,6 @@ from regard.training.plan import TrainingPlan
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_INTERVAL_SECONDS = 15.0
 _SAMPLE_CHARACTERS = 200  # of a text shown at a validation
-_DEV_NAMES = {  # as rows of a validation call them, and as people do
-    "dev_chrf": "chrF",
-    "dev_bleu": "BLEU",
-    "dev_entity_f1": "entity F1",
-    "dev_accuracy": "accuracy",
-    "dev_f1": "F1",
-    "dev_matthews": "Matthews",
-    "dev_spearman": "Spearman",
-    "dev_pearson": "Pearson",
-    "dev_loss": "loss",
-    "dev_perplexity": "perplexity",
-}
 
 
 class ConsoleReporter(Reporter):
@@ -90,9 +78,11 @@ class ConsoleReporter(Reporter):
             print(line, file=sys.stderr, flush=True)
 
     def validation(self, row: Mapping[str, Any], samples: Sequence[tuple[str, str, str]], is_best: bool) -> None:
-        scores = [_score(key, row[key]) for key in _DEV_NAMES if key in row]
+        scores, old = told_scores(row, "dev_"), told_scores(row, "old_")
         self.dev = f"dev {scores[0]}"
         self.note(f"step {row['step']:,}  dev {'  '.join(scores)}{'  (best)' if is_best else ''}")
+        if old:
+            self.note(f"    old dev {'  '.join(old)}")
         for source, _, output in samples:
             self.note(f"    {_shortened(source)}  →  {_shortened(output)}")
 
@@ -125,10 +115,6 @@ class Bars:
             self.last_plain = now
             line = "   ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items())
             print(f"  {now - self.began:.0f} s   {line}", file=sys.stderr, flush=True)
-
-
-def _score(key: str, value: float) -> str:
-    return f"{_DEV_NAMES[key]} {value:.3f}" if key == "dev_loss" else f"{_DEV_NAMES[key]} {value:,.1f}"
 
 
 def _shortened(text: str) -> str:

@@ -523,7 +523,7 @@ def test_the_command_line_stands_over_the_data_table(run: Command, tmp_path: Pat
     )
     config = ["-c", str(tmp_path / "c.toml")]
     expected = {"train": ("a.tsv",), "dev": ("dev.tsv",), "dev_pairs": 7, "filter": True, "reverse": True}
-    expected |= {"source_language": "fr", "target_language": "de"}
+    expected |= {"source_language": "fr", "target_language": "de", "old_dev": None}
     assert data_of(run, tmp_path, "a.tsv", *config) == expected
     changed = data_of(run, tmp_path, "a.tsv", *config, "--dev", "x", "--dev", "y", "--no-filter", "--from", "en")
     assert changed == expected | {"dev": ("x", "y"), "filter": False, "source_language": "en"}

@@ -1,12 +1,25 @@
-"""Commands that teach an encoder: pretrain on running text, finetune for a task, distil into a smaller one."""
+"""Commands that teach a model more: pretrain on running text, finetune for a task or on new text, distil."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
-from regard.cli.options import LabelOption, OtherOption, SetOption, TextOption, read_tables
-from regard.errors import ConfigError
+from regard.cli.options import (
+    DocumentsOption,
+    FromOption,
+    LabelOption,
+    NoFilterOption,
+    OtherOption,
+    ReverseOption,
+    SetOption,
+    TextOption,
+    ToOption,
+    data_settings_of,
+    read_tables,
+)
+from regard.errors import ConfigError, ModelError
 
 
 def pretrain(
@@ -19,7 +32,7 @@ def pretrain(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an existing one is gone on with.")],
     dev: Annotated[list[str] | None, typer.Option(help="Development text; else a part is held out.")] = None,
-    documents: Annotated[str, typer.Option(help="What a document is: paragraphs, lines or files.")] = "",
+    documents: DocumentsOption = "",
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
     settings: SetOption = None,
 ) -> None:
@@ -53,34 +66,97 @@ def pretrain(
 def finetune(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="Model folder, or a size to begin from nothing: bert-tiny, bert-mini..."),
+        typer.Argument(
+            metavar="MODEL",
+            help="Model folder; for labels also a size to begin from nothing: bert-tiny, bert-mini...",
+        ),
     ],
     data: Annotated[
-        list[str], typer.Argument(metavar="DATA...", help="TSV, CSV or JSONL with labels; for tags also CoNLL files.")
+        list[str],
+        typer.Argument(
+            metavar="DATA...",
+            help="TSV, CSV or JSONL with labels; for tags also CoNLL files; for translate as `regard train`; "
+            "for lm as `regard pretrain`.",
+        ),
     ],
-    task: Annotated[str, typer.Option(help="classify, pair (of texts), regress (a number) or tag (words).")],
+    task: Annotated[
+        str,
+        typer.Option(
+            help="classify, pair (of texts), regress (a number), tag (words); or new text for a translator (translate) "
+            "or a language model (lm)."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an existing one is gone on with.")],
     dev: Annotated[list[str] | None, typer.Option(help="Development DATA; else a part is held out.")] = None,
+    old_dev: Annotated[
+        list[str] | None,
+        typer.Option(help="DATA that the model could do before, to see what it forgets (translate, lm)."),
+    ] = None,
     label: LabelOption = "",
     text: TextOption = None,
     other: OtherOption = "",
+    source_language: FromOption = "",
+    target_language: ToOption = "",
+    reverse: ReverseOption = False,
+    no_filter: NoFilterOption = False,
+    documents: DocumentsOption = "",
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
     settings: SetOption = None,
 ) -> None:
-    """Teach an encoder a task from labelled texts; the same command goes on after an interruption.
+    """Teach an encoder a task from labelled texts, or a translator or language model new text.
+
+    The same command goes on after an interruption.
 
     Example: regard finetune models/minilm reviews.tsv --task classify --out runs/reviews
     """
+    labels = {"label": label, "text": text, "other": other}
+    pairs = {
+        "source_language": source_language,
+        "target_language": target_language,
+        "reverse": reverse,
+        "no_filter": no_filter,
+    }
+    text_options, old = {"documents": documents}, {"old_dev": old_dev}
+    if task == "translate":
+        _refuse(task, labels | text_options)
+        _continue_translator(model, data, out, read_tables(config, settings), dev=dev, **pairs, **old)
+    elif task == "lm":
+        _refuse(task, labels | pairs)
+        _continue_language_model(model, data, out, tables_of(config, settings), dev=dev, **text_options, **old)
+    else:
+        _check_task(task)
+        _refuse(task, pairs | text_options | old)
+        _finetune_encoder(model, data, task, out, tables_of(config, settings), dev=dev, **labels)
+
+
+def _refuse(task: str, options: Mapping[str, object]) -> None:
+    """Refuse options that were given though they say nothing of the task."""
+    spelt = {"source_language": "--from", "target_language": "--to"}
+    given = [spelt.get(name, f"--{name.replace('_', '-')}") for name, value in options.items() if value]
+    if given:
+        raise ConfigError(f"{', '.join(given)}: says nothing of --task {task}. Leave it out.")
+
+
+def _check_task(task: str) -> None:
+    from regard.data.labelled import LabelTask
+
+    known = (*get_args(LabelTask), "translate", "lm")
+    if task not in known:
+        raise ConfigError(f"task {task!r} is unknown. Known are {', '.join(known)}.")
+
+
+def _finetune_encoder(
+    model: str, data: list[str], task: str, out: Path, given: tuple[dict[str, dict[str, Any]], str], **said: object
+) -> None:
     from regard.config import from_dict
     from regard.progress import ConsoleReporter
     from regard.runs.data import prepare_labelled
     from regard.runs.finetune_settings import HeadSettings, LabelledData
     from regard.runs.finetuning import Finetuning
 
-    tables, where = tables_of(config, settings)
-    said = {"dev": dev, "label": label, "text": text, "other": other}
-    given = {**tables.get("data", {}), **{key: value for key, value in said.items() if value}, "train": data}
-    labelled = from_dict(LabelledData, given, f"{where}, [data]")
+    tables, where = given
+    values = {**tables.get("data", {}), **{key: value for key, value in said.items() if value}, "train": data}
+    labelled = from_dict(LabelledData, values, f"{where}, [data]")
     head = from_dict(HeadSettings, {**tables.get("model", {}), "base": model, "task": task}, f"{where}, [model]")
     reporter = ConsoleReporter()
     run = Finetuning(out, head, tables.get("training", {}), labelled, where, reporter)
@@ -91,6 +167,65 @@ def finetune(
     reporter.note(f"best: step {best['step']:,}, dev {scores}")
     pair = " --pair" if task == "pair" else ""
     reporter.note(f"model: {out / 'model'}   try: regard predict {out}{pair} < text.txt")
+
+
+def _continue_translator(
+    model: str,
+    data: list[str],
+    out: Path,
+    given: tuple[dict[str, dict[str, Any]], str],
+    *,
+    dev: list[str] | None,
+    no_filter: bool,
+    **said: object,
+) -> None:
+    from regard.evaluation.metrics import make_metric
+    from regard.progress import ConsoleReporter
+    from regard.runs.bases import translator_base
+    from regard.runs.data import dev_pairs_of, prepare_data
+    from regard.runs.run import Run
+    from regard.runs.settings import settings_on
+
+    tables, where = given
+    data_settings = data_settings_of(tables, where, train=data, dev=dev, filter=False if no_filter else None, **said)
+    base, digest = translator_base(model)
+    complete = settings_on(tables, data_settings, model, base, digest, where)
+    make_metric(complete.training.dev_metric)  # a missing library shows before the data is read
+    chosen, seed = complete.data, complete.training.seed
+    reporter = ConsoleReporter()
+    old_pairs = dev_pairs_of(chosen, chosen.old_dev, seed) if chosen.old_dev else None
+    train_pairs, dev_pairs = prepare_data(chosen, seed, reporter.note)
+    reporter.settings(complete)
+    with reporter:
+        best = Run(out, complete, reporter, base).train(train_pairs, dev_pairs, old_pairs)
+    reporter.note(f"best: step {best['step']:,}, dev chrF {best['dev_chrf']:.1f}, BLEU {best['dev_bleu']:.1f}")
+    reporter.note(f"model: {out / 'model'}   try: regard translate {out} < text.txt")
+
+
+def _continue_language_model(
+    model: str, data: list[str], out: Path, given: tuple[dict[str, dict[str, Any]], str], **said: object
+) -> None:
+    from regard.api import LanguageModel, kind_of
+    from regard.config import from_dict
+    from regard.progress import ConsoleReporter
+    from regard.runs.pretrain_settings import CorpusSettings, settings_on
+    from regard.runs.pretraining import Pretraining
+
+    tables, where = given
+    if not Path(model).exists():
+        raise ModelError(
+            f"{model}: there is no such folder. --task lm goes on with a language model's; "
+            f"to begin from nothing use `regard pretrain --arch gpt-tiny`."
+        )
+    if (kind := kind_of(model)) is not LanguageModel:
+        raise ModelError(f"{model}: is {kind.kind}; --task lm goes on with {LanguageModel.kind}.")
+    chosen, training = settings_on(tables, model, where)
+    values = {**tables.get("data", {}), **{key: value for key, value in said.items() if value}, "train": data}
+    corpus = from_dict(CorpusSettings, values, f"{where}, [data]")
+    with ConsoleReporter() as reporter:
+        best = Pretraining(out, chosen, training, corpus, where, reporter).train()
+    reporter.note(f"best: step {best['step']:,}, {best['dev_loss']:.3f} nats a token")
+    reporter.note(f'model: {out / "model"}   try: regard generate {out} "Once"')
 
 
 def distil(

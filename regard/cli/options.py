@@ -18,6 +18,8 @@ DataArgument = Annotated[
 FromOption = Annotated[str, typer.Option("--from", help="Source language (BCP-47), where names or files need it.")]
 ToOption = Annotated[str, typer.Option("--to", help="Target language (BCP-47).")]
 ReverseOption = Annotated[bool, typer.Option("--reverse", help="Translate from the second side to the first.")]
+NoFilterOption = Annotated[bool, typer.Option("--no-filter", help="Use every pair, even one that looks wrong.")]
+DocumentsOption = Annotated[str, typer.Option(help="What a document is: paragraphs, lines or files.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print results as JSON, for machines.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="a.b=c", help="One setting, such as training.seed=2.")

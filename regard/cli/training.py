@@ -12,6 +12,7 @@ from regard.cli.options import (
     DataArgument,
     FromOption,
     JsonOption,
+    NoFilterOption,
     ReverseOption,
     SetOption,
     ToOption,
@@ -58,7 +59,7 @@ def train(
     source_language: FromOption = "",
     target_language: ToOption = "",
     reverse: ReverseOption = False,
-    no_filter: Annotated[bool, typer.Option("--no-filter", help="Use every pair, even one that looks wrong.")] = False,
+    no_filter: NoFilterOption = False,
 ) -> None:
     """Train a translator on your own pairs; the same command goes on after an interruption.
 

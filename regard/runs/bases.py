@@ -6,10 +6,28 @@ from pathlib import Path
 from typing import TypeVar
 
 from regard.errors import ModelError
-from regard.models.folder import WEIGHTS_FILE, LoadedDecoder, LoadedEncoder, find, load_decoder, load_encoder
+from regard.models.folder import (
+    WEIGHTS_FILE,
+    LoadedDecoder,
+    LoadedEncoder,
+    LoadedModel,
+    find,
+    load,
+    load_decoder,
+    load_encoder,
+)
 from regard.runs.sizes import ALL_SIZES
 
-AnyLoaded = TypeVar("AnyLoaded", LoadedEncoder, LoadedDecoder)
+AnyLoaded = TypeVar("AnyLoaded", LoadedModel, LoadedEncoder, LoadedDecoder)
+
+
+def translator_base(name: str) -> tuple[LoadedModel, str]:
+    """A translator with its tokenizer, and the sha256 of its weights.
+
+    Raises:
+        ModelError: it is no translator's folder.
+    """
+    return _base(name, load)
 
 
 def encoder_base(name: str) -> tuple[LoadedEncoder, str]:
@@ -18,6 +36,8 @@ def encoder_base(name: str) -> tuple[LoadedEncoder, str]:
     Raises:
         ModelError: it is no encoder's folder, or has no tokenizer.
     """
+    if not Path(name).exists():
+        raise ModelError(f"{name}: is no folder, and no size to begin from nothing with ({', '.join(ALL_SIZES)}).")
     return _base(name, load_encoder)
 
 
@@ -32,8 +52,6 @@ def decoder_base(name: str) -> tuple[LoadedDecoder, str]:
 
 def _base(name: str, load: Callable[[Path], AnyLoaded]) -> tuple[AnyLoaded, str]:
     folder = Path(name)
-    if not folder.exists():
-        raise ModelError(f"{name}: is no folder, and no size to begin from nothing with ({', '.join(ALL_SIZES)}).")
     loaded = load(folder)
     if loaded.tokens is None:
         raise ModelError(f"{name}: was imported without its tokenizer, so it cannot read text.")

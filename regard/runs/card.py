@@ -16,9 +16,14 @@ def write_card(
     num_train: int,
     num_dev: int,
     best: Mapping[str, Any],
+    change: str,
     facts: Mapping[str, Any],
 ) -> str:
-    """README.md of a model folder, as Hugging Face reads it."""
+    """README.md of a model folder, as Hugging Face reads it.
+
+    Args:
+        change: what a model that went on gained and lost, or "".
+    """
     data = settings.data
     languages = [language for language in (data.source_language, data.target_language) if language]
     head = ["---", "library_name: regard", "pipeline_tag: translation"]
@@ -27,15 +32,17 @@ def write_card(
     head += ["---", ""]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     direction = f" from {languages[0]} to {languages[1]}" if len(languages) == 2 else ""
+    begun = f"{settings.base}, trained further" if settings.base else "Trained"
     body = [
         f"# A {settings.arch} translator{direction}",
         "",
-        f"Trained with regard {facts['versions']['regard']} on {num_train:,} pairs; {parameters:,} parameters.",
+        f"{begun} with regard {facts['versions']['regard']} on {num_train:,} pairs; {parameters:,} parameters.",
         "",
         f"Best of {num_dev:,} dev pairs at step {best['step']:,}: chrF {best['dev_chrf']:.1f}, "
         f"BLEU {best['dev_bleu']:.1f} (sacreBLEU defaults, beam {settings.training.dev_beam_size}), "
         f"loss {best['dev_loss']:.3f} nats a token.",
         "",
+        *_change(change),
         "## Use",
         "",
         "    regard translate THIS-FOLDER < text.txt",
@@ -48,6 +55,7 @@ def write_card(
         "",
         f"Dev: {', '.join(data.dev) or 'held out of the training data'}  \nsha256 of the pairs: {facts['dev']}",
         "",
+        *_old_dev(data.old_dev, "pairs", facts),
         *_made_with(settings.to_toml(), facts),
     ]
     return "\n".join(head + body)
@@ -102,10 +110,12 @@ def write_corpus_card(
     files: Sequence[str],
     model: nn.Module,
     num_tokens: int,
+    old_dev: Sequence[str] | None,
     best: Mapping[str, Any],
+    change: str,
     facts: Mapping[str, Any],
 ) -> str:
-    """README.md of the folder of a model that read running text."""
+    """README.md of the folder of a model that read running text; `change` as in `write_card`."""
     reads = "dev_accuracy" in best  # an encoder does, a language model writes
     if reads:
         further = f"{best['dev_accuracy']:.1f} % right"
@@ -130,6 +140,7 @@ def write_corpus_card(
         f"Best at step {best['step']:,}: {best['dev_loss']:.3f} nats a {'masked ' if reads else ''}token of dev "
         f"(guessing by frequency: {best['dev_unigram_loss']:.3f}), {further}.",
         "",
+        *_change(change),
         "## Use",
         "",
         *use,
@@ -138,9 +149,20 @@ def write_corpus_card(
         "",
         f"{', '.join(files)}  \nsha256 of the text: {facts['data']}",
         "",
+        *_old_dev(old_dev, "text", facts),
         *_made_with(settings, facts),
     ]
     return "\n".join(body)
+
+
+def _change(change: str) -> list[str]:
+    return [f"Before this training and after it: {change}.", ""] if change else []
+
+
+def _old_dev(old_dev: Sequence[str] | None, what: str, facts: Mapping[str, Any]) -> list[str]:
+    if not old_dev:
+        return []
+    return [f"Old dev: {', '.join(old_dev)}  \nsha256 of the {what}: {facts['old_dev']}", ""]
 
 
 def _made_with(settings: str, facts: Mapping[str, Any]) -> list[str]:

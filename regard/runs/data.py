@@ -34,15 +34,20 @@ def prepare_data(data: DataSettings, seed: int, note: Callable[[str], None]) -> 
     for line in lines:
         note(line)
     if data.dev:
-        dev_pairs, _ = load_pairs(data, data.dev, "dev")
-        if len(dev_pairs) > data.dev_pairs:
-            chosen = numpy.random.default_rng(seed).choice(len(dev_pairs), data.dev_pairs, replace=False)
-            dev_pairs = dev_pairs.select(numpy.sort(chosen))
-        return train_pairs, dev_pairs
+        return train_pairs, dev_pairs_of(data, data.dev, seed)
     held = pair_data.hold_out(train_pairs, data.dev_pairs, seed)
     shared = "no source" if held.shared_targets else "no source or target"
     note(f"held out: dev {len(held.dev):,} ({shared} shared with train; {held.dropped:,} pairs dropped for it)")
     return held.train, held.dev
+
+
+def dev_pairs_of(data: DataSettings, arguments: Sequence[str], seed: int) -> PairSet:
+    """The pairs of a dev set; of a large one, as many as the settings say."""
+    pairs, _ = load_pairs(data, arguments, "dev")
+    if len(pairs) > data.dev_pairs:
+        chosen = numpy.random.default_rng(seed).choice(len(pairs), data.dev_pairs, replace=False)
+        pairs = pairs.select(numpy.sort(chosen))
+    return pairs
 
 
 def prepare_labelled(

@@ -110,16 +110,17 @@ class RunFolder:
         return checkpoint.read_weights(checkpoint.folder_of(self.checkpoints, step) / file)
 
 
-def facts_of(settings: str, data: str, dev: str) -> dict[str, Any]:
+def facts_of(settings: str, data: str, dev: str, old_dev: str = "") -> dict[str, Any]:
     """What a resumed run must have in common with the one before.
 
     Args:
         settings: config.toml.
-        data, dev: fingerprints.
+        data, dev, old_dev: fingerprints; "" where there is no such data.
     """
     return {
         "data": data,
         "dev": dev,
+        "old_dev": old_dev,
         "settings": hashlib.sha256(settings.encode()).hexdigest(),
         "versions": {"regard": regard.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "threads": torch.get_num_threads(),

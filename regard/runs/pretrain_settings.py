@@ -22,6 +22,7 @@ class CorpusSettings:
     dev: tuple[str, ...] = ()  # empty: dev_tokens of the training text are held out
     dev_tokens: int = 50_000  # held out, or most used of dev files
     documents: str = ""  # "paragraphs" (encoders), "files" (language models), or "lines": each is a document
+    old_dev: tuple[str, ...] | None = None  # text that a base could do before; dev_tokens at most; as in `DataSettings`
 
     def __post_init__(self) -> None:
         if self.documents:
@@ -50,6 +51,29 @@ class ModelSettings:
             raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 4")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"model.dropout must be at least 0 and below 1, got {self.dropout}")
+
+
+_FIXED = ("vocab_size", "lowercase", "dropout", "mask_share", "whole_words")  # in the [model] table, of a base
+
+
+def settings_on(tables: Mapping[str, Mapping[str, Any]], base: str, where: str) -> tuple[ModelSettings, dict[str, Any]]:
+    """The [model] and [training] tables of a language model that goes on with new text.
+
+    It reads as much at once as it can, up to 1,024 tokens. The rate is that of any base (see `plan_from`); as a rule
+    the new text is little, so steps are fewer, validations frequent, and five in a row without gain end the run.
+
+    Raises:
+        ConfigError: an unknown key, a value out of range, or one that a trained model cannot change.
+    """
+    given = tables.get("model", {})
+    if fixed := [key for key in _FIXED if key in given]:
+        raise ConfigError(
+            f"{where}: model.{fixed[0]} cannot be set: a language model that goes on stays what it is. "
+            "Only model.max_length, the tokens it reads at once, may be changed."
+        )
+    model = from_dict(ModelSettings, {"max_length": 1_024, **given, "base": base}, f"{where}, [model]")
+    usual = {"max_steps": 2_000, "validate_every": 200, "save_every": 200, "patience": 5}
+    return model, {**usual, **tables.get("training", {})}
 
 
 def plan_from(given: Mapping[str, Any], base: str, where: str) -> TrainingPlan:

@@ -15,7 +15,7 @@ from regard.data import corpus as corpora
 from regard.data.byte_tokens import ByteTokens
 from regard.data.corpus import Corpus, Documents, check_documents
 from regard.data.text_tokens import TextTokens
-from regard.errors import ModelError
+from regard.errors import ConfigError, ModelError
 from regard.models import DECODERS, ENCODERS
 from regard.models.folder import LoadedDecoder, LoadedEncoder, arch_of, save_decoder, save_encoder
 from regard.models.heads import HeadConfig, TaskModel
@@ -25,6 +25,7 @@ from regard.runs.bases import decoder_base, encoder_base
 from regard.runs.card import write_corpus_card
 from regard.runs.finetuning import DistilledLesson
 from regard.runs.folder import RunFolder, facts_of
+from regard.runs.forgetting import ContinuedLesson, balance, score_before
 from regard.runs.masked import MaskedLesson
 from regard.runs.pretrain_settings import CorpusSettings, ModelSettings, plan_from
 from regard.runs.reporter import Reporter
@@ -66,6 +67,11 @@ class Pretraining:
         self.model, self.data, self.distil = model, data, distil
         self.plan = plan_from(training, model.base, where)
         self.from_nothing = not Path(model.base).exists()
+        if data.old_dev and self.from_nothing:
+            raise ConfigError(
+                f"{where}, [data]: old_dev was given, but {model.base} begins from nothing and has nothing to forget. "
+                "Name a model folder to go on with."
+            )
         arch = "" if self.from_nothing else arch_of(Path(model.base))
         self.writes = model.base in DECODER_SIZES if self.from_nothing else arch in DECODERS
         self.documents: Documents = check_documents(data.documents or ("files" if self.writes else "paragraphs"))
@@ -102,8 +108,8 @@ class Pretraining:
             sections["distil"] = self.distil
         settings = to_toml({name: to_dict(section) for name, section in sections.items()})
         self.folder.settle(settings)
-        dev_paths = [Path(name) for name in self.data.dev]
-        prints = corpora.fingerprint(self.paths), corpora.fingerprint(dev_paths) if dev_paths else ""
+        dev_paths, old_paths = ([Path(name) for name in names or ()] for names in (self.data.dev, self.data.old_dev))
+        prints = [corpora.fingerprint(paths) if paths else "" for paths in (self.paths, dev_paths, old_paths)]
         torch.manual_seed(plan.seed)
         subject = self._writer(base) if self.writes else self._reader(base)
         if plan.bf16_products:
@@ -120,11 +126,31 @@ class Pretraining:
         average = WeightAverage(subject.model, plan.average_decay) if plan.average_decay else None
         learner = Learner(subject.model, adamw(subject.model, plan), average)
         facts = facts_of(settings, *prints)
-        best = Session(self.folder.path, plan, learner, subject.lesson(train, dev), facts, self.reporter).run()
+        lesson = subject.lesson(train, dev)
+        before: Mapping[str, float] = {}
+        if old_paths:
+            old = corpora.first_tokens(
+                self._corpus(old_paths, subject, "old-dev-corpus", prints[2]), self.data.dev_tokens
+            )
+            lesson = ContinuedLesson(lesson, subject.lesson(train, old))
+            before = score_before(self.folder.path, lesson, subject.model, facts, self.reporter)
+        best = Session(self.folder.path, plan, learner, lesson, facts, self.reporter).run()
+        change = balance(before, best, plan.dev_metric) if before else ""
+        data = self.data
         card = write_corpus_card(
-            settings, self.model.base, self.data.train, subject.model, train.num_tokens, best, facts
+            settings,
+            self.model.base,
+            data.train,
+            subject.model,
+            train.num_tokens,
+            data.old_dev,
+            best,
+            change,
+            facts,
         )
         subject.save(self.folder.path / "model", self.folder.best_weights(best["step"], plan), card)
+        if change:
+            self.reporter.note(change)
         return best
 
     def _corpus(self, paths: list[Path], subject: _Subject, name: str, print_: str) -> Corpus:

@@ -6,6 +6,19 @@ from typing import Any
 from regard.training.loop import Progress
 from regard.training.plan import TrainingPlan
 
+_SCORES = {  # as rows of a validation call them, and as people do
+    "chrf": "chrF",
+    "bleu": "BLEU",
+    "entity_f1": "entity F1",
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "matthews": "Matthews",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "loss": "loss",
+    "perplexity": "perplexity",
+}
+
 
 class Reporter:
     """Hears what happens in a run. This one says nothing; the command line's shows it."""
@@ -18,3 +31,17 @@ class Reporter:
 
     def validation(self, row: Mapping[str, Any], samples: Sequence[tuple[str, str, str]], is_best: bool) -> None:
         """The dev set was scored; samples are (source, reference, translation)."""
+
+
+def told_scores(row: Mapping[str, Any], prefix: str) -> list[str]:
+    """The scores of a validation that people know by name, the one that decides first.
+
+    Args:
+        prefix: which dev set, "dev_" or "old_".
+    """
+    return [told_score(name, row[prefix + name]) for name in _SCORES if prefix + name in row]
+
+
+def told_score(name: str, value: float) -> str:
+    """A score as people read it: "chrF 45.6"."""
+    return f"{_SCORES[name]} {value:.3f}" if name == "loss" else f"{_SCORES[name]} {value:,.1f}"

@@ -1,5 +1,6 @@
 """One training run in its folder."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from regard.data import pairs as pair_data
 from regard.data.pairs import PairSet
 from regard.data.tokens import Tokens
 from regard.models import build
+from regard.models.folder import LoadedModel
 from regard.models.folder import save as save_model
 from regard.models.protocol import Seq2Seq
 from regard.nn.layers import multiply_in_bf16
 from regard.runs.card import write_card
 from regard.runs.folder import RunFolder, facts_of
+from regard.runs.forgetting import ContinuedLesson, balance, score_before
 from regard.runs.reporter import Reporter
-from regard.runs.session import Learner, Session
+from regard.runs.session import Learner, Lesson, Session
 from regard.runs.settings import Settings
 from regard.runs.translating import TranslationLesson
 from regard.training.batches import IdPairs, SampledPairs, encode_pairs, sample_pairs
@@ -26,13 +29,24 @@ from regard.training.optimizer import WeightAverage, adamw
 class Run:
     """One training run in its folder."""
 
-    def __init__(self, folder: Path, settings: Settings, reporter: Reporter | None = None):
+    def __init__(
+        self, folder: Path, settings: Settings, reporter: Reporter | None = None, base: LoadedModel | None = None
+    ):
+        """Make ready to run.
+
+        Args:
+            base: the translator that the settings name, to go on with; None: begin from nothing.
+        """
+        assert (base is not None) == bool(settings.base)
         self.folder = RunFolder(folder)
-        self.settings = settings
+        self.settings, self.base = settings, base
         self.reporter = reporter or Reporter()
 
-    def train(self, train_pairs: PairSet, dev_pairs: PairSet) -> dict[str, Any]:
+    def train(self, train_pairs: PairSet, dev_pairs: PairSet, old_dev_pairs: PairSet | None = None) -> dict[str, Any]:
         """Train to the end of the plan, from the newest checkpoint if there is one, and write `model/`.
+
+        Args:
+            old_dev_pairs: what the base could translate; what it forgets of them is measured.
 
         Returns:
             The best validation's row.
@@ -44,18 +58,16 @@ class Run:
             StorageError: the disk refused.
         """
         with self.folder.locked():
-            return self._train(train_pairs, dev_pairs)
+            return self._train(train_pairs, dev_pairs, old_dev_pairs)
 
-    def _train(self, train_pairs: PairSet, dev_pairs: PairSet) -> dict[str, Any]:
+    def _train(self, train_pairs: PairSet, dev_pairs: PairSet, old_dev_pairs: PairSet | None) -> dict[str, Any]:
         plan = self.settings.training
         if plan.threads:
             torch.set_num_threads(plan.threads)
         self.folder.settle(self.settings.to_toml())
         tokens = self._tokens(train_pairs)
         torch.manual_seed(plan.seed)
-        model = build(
-            self.settings.arch, {**self.settings.model, "vocab_size": tokens.vocab_size}, "config.toml, [model]"
-        )
+        model = self._model(tokens)
         if plan.bf16_products:
             multiply_in_bf16(model)
         average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
@@ -69,18 +81,41 @@ class Run:
                 f"{too_long[0]:,} training and {too_long[1]:,} dev pairs have more than {limit} tokens: "
                 "not trained on, not in the dev loss."
             )
-        fingerprints = pair_data.fingerprint(train_pairs), pair_data.fingerprint(dev_pairs)
-        facts = facts_of(self.settings.to_toml(), *fingerprints)
-        lesson = TranslationLesson(encoded, dev, dev_pairs, tokens, plan)
+        sets = [pairs for pairs in (train_pairs, dev_pairs, old_dev_pairs) if pairs is not None]
+        facts = facts_of(self.settings.to_toml(), *map(pair_data.fingerprint, sets))
+        new = TranslationLesson(encoded, dev, dev_pairs, tokens, plan)
+        lesson: Lesson = new
+        before: Mapping[str, float] = {}
+        if old_dev_pairs is not None:
+            old, _ = encode_pairs(old_dev_pairs.sources, old_dev_pairs.targets, tokens, max_length=limit)
+            lesson = ContinuedLesson(new, dataclasses.replace(new, dev=old, dev_pairs=old_dev_pairs))
+            before = score_before(self.folder.path, lesson, model, facts, self.reporter)
         best = Session(self.folder.path, plan, learner, lesson, facts, self.reporter).run()
-        self._write_model(model, tokens, train_pairs, dev_pairs, best, facts)
+        change = balance(before, best, plan.dev_metric) if before else ""
+        self._write_model(model, tokens, train_pairs, dev_pairs, best, change, facts)
+        if change:
+            self.reporter.note(change)
         return best
 
     def _tokens(self, pairs: PairSet) -> Tokens:
-        settings = self.settings.tokens
-        return self.folder.tokens(
-            Tokens.load, lambda: Tokens.train(pairs.sources, pairs.targets, settings.vocab_size, settings.sharing)
-        )
+        settings, base = self.settings.tokens, self.base
+
+        def make() -> Tokens:
+            if base is not None:
+                return base.tokens
+            return Tokens.train(pairs.sources, pairs.targets, settings.vocab_size, settings.sharing)
+
+        return self.folder.tokens(Tokens.load, make)
+
+    def _model(self, tokens: Tokens) -> Seq2Seq:
+        """A new model, or the base under the settings' dropout."""
+        # The vocabulary of an imported model may be larger than that of its tokenizer.
+        vocab_size = tokens.vocab_size if self.base is None else self.base.model.config.vocab_size
+        values = {**self.settings.model, "vocab_size": vocab_size}
+        model = build(self.settings.arch, values, "config.toml, [model]")
+        if self.base is not None:
+            model.load_state_dict(self.base.model.state_dict())
+        return model
 
     def _encode(self, pairs: PairSet, tokens: Tokens, max_length: int) -> IdPairs | SampledPairs:
         """The training pairs as ids, cut anew in each epoch if the settings say so."""
@@ -97,6 +132,7 @@ class Run:
         train_pairs: PairSet,
         dev_pairs: PairSet,
         best: Mapping[str, Any],
+        change: str,
         facts: Mapping[str, Any],
     ) -> None:
         weights = self.folder.best_weights(best["step"], self.settings.training)
@@ -104,5 +140,5 @@ class Run:
             "source_language": self.settings.data.source_language,
             "target_language": self.settings.data.target_language,
         }
-        card = write_card(self.settings, model, len(train_pairs), len(dev_pairs), best, facts)
+        card = write_card(self.settings, model, len(train_pairs), len(dev_pairs), best, change, facts)
         save_model(self.folder.path / "model", model, weights, tokens, card, **languages)

@@ -214,8 +214,8 @@ class Session:
             return
         state = checkpoint.read_state(newest)
         facts = state["facts"]
-        for key, what in (("data", "training data"), ("dev", "dev data")):
-            if facts[key] != self.facts[key]:
+        for key, what in (("data", "training data"), ("dev", "dev data"), ("old_dev", "old dev data")):
+            if facts.get(key, "") != self.facts[key]:
                 raise CheckpointError(
                     f"{newest}: was trained with other {what} (their sha256 differs). "
                     "Put the old files back to go on, or use another --out."

@@ -1,13 +1,16 @@
-"""Everything a run is made from: the tables of config.toml, completed with sizes that fit the data."""
+"""Everything a run is made from: the tables of config.toml, completed with sizes that fit the data, or a base's own."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from regard.config import from_dict, to_dict, to_toml
 from regard.data.tokens import Sharing
 from regard.errors import ConfigError
 from regard.models import MODELS
+from regard.models.folder import LoadedModel, arch_of
 from regard.runs import sizes
 from regard.training.plan import TrainingPlan
 
@@ -36,6 +39,9 @@ class DataSettings:
     target_language: str = ""
     reverse: bool = False  # translate from the second side to the first
     filter: bool = True  # skip pairs that look wrong (see `regard audit`)
+    # What a base could translate before; dev_pairs at most are used. Left out of config.toml where there is none, so
+    # that runs which began before there was such a setting go on.
+    old_dev: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.dev_pairs < 1:
@@ -51,11 +57,14 @@ class Settings:
     tokens: TokenSettings
     training: TrainingPlan
     data: DataSettings
+    base: str = ""  # the model folder to go on with; else the run begins from nothing
+    base_sha256: str = ""  # of its weights
 
     def to_toml(self) -> str:
         sections = {"data": self.data, "tokens": self.tokens, "training": self.training}
         plain = {name: to_dict(section) for name, section in sections.items()}
-        return to_toml({"model": {"arch": self.arch, **self.model}, **plain})
+        base = {"base": self.base, "base_sha256": self.base_sha256} if self.base else {}
+        return to_toml({"model": {"arch": self.arch, **base, **self.model}, **plain})
 
 
 def settings_from(
@@ -66,12 +75,7 @@ def settings_from(
     Raises:
         ConfigError: unknown table, key or architecture, or a value out of range.
     """
-    unknown = sorted(set(tables) - {"model", "tokens", "training", "data"})
-    if unknown:
-        raise ConfigError(f"{where}: unknown table [{unknown[0]}]. Known are [model], [tokens], [training], [data].")
-    for name, table in tables.items():
-        if not isinstance(table, Mapping):
-            raise ConfigError(f"{where}: {name} must be a table of settings, [{name}], found {table!r}.")
+    _check_tables(tables, where)
     given = dict(tables.get("model", {}))
     if "vocab_size" in given:
         raise ConfigError(f"{where}, [model]: vocab_size stands in [tokens].")
@@ -88,4 +92,66 @@ def settings_from(
     model = {key: value for key, value in to_dict(checked).items() if key != "vocab_size"}
     training = from_dict(TrainingPlan, {**base["training"], **tables.get("training", {})}, f"{where}, [training]")
     data = from_dict(DataSettings, {**to_dict(data), **tables.get("data", {})}, f"{where}, [data]")
+    if data.old_dev:
+        raise ConfigError(
+            f"{where}, [data]: old_dev was given, but a model that begins from nothing has nothing to forget. "
+            "Use `regard finetune MODEL DATA --task translate`."
+        )
     return Settings(arch, model, tokens, training, data)
+
+
+def settings_on(
+    tables: Mapping[str, Mapping[str, Any]], data: DataSettings, name: str, base: LoadedModel, digest: str, where: str
+) -> Settings:
+    """Complete the settings a person gave for a translator that goes on: its sizes and its tokenizer stay.
+
+    Args:
+        name: the base's folder.
+        digest: the sha256 of its weights.
+
+    Raises:
+        ConfigError: unknown table or key, a value out of range, or one that a trained model cannot change.
+    """
+    _check_tables(tables, where)
+    arch = arch_of(Path(name))
+    sizes_of_base = to_dict(base.model.config)
+    fixed = {"arch": arch, "base": name, "base_sha256": digest}
+    fixed |= {key: value for key, value in sizes_of_base.items() if not key.endswith("dropout")}
+    given = dict(tables.get("model", {}))
+    for key in [key for key in given if key in fixed]:
+        _check_stays(f"model.{key}", given.pop(key), fixed[key], name, where)
+    model = to_dict(from_dict(MODELS[arch][0], {**sizes_of_base, **given}, f"{where}, [model]"))
+    del model["vocab_size"]
+    made = {"vocab_size": base.tokens.vocab_size, "sharing": "joint" if base.tokens.shared else "separate"}
+    tokens = from_dict(TokenSettings, {**made, **tables.get("tokens", {})}, f"{where}, [tokens]")
+    for key, value in made.items():
+        _check_stays(f"tokens.{key}", getattr(tokens, key), value, name, where)
+    steps = tables.get("training", {})
+    usual = sizes.continued(arch, base.model.config.hidden_size)
+    plan = from_dict(TrainingPlan, {**usual, **steps}, f"{where}, [training]")
+    if "warmup_steps" not in steps:
+        plan = dataclasses.replace(plan, warmup_steps=max(1, plan.max_steps // 20))
+    data = from_dict(DataSettings, {**to_dict(data), **tables.get("data", {})}, f"{where}, [data]")
+    data = dataclasses.replace(
+        data,
+        source_language=data.source_language or base.source_language,
+        target_language=data.target_language or base.target_language,
+    )
+    return Settings(arch, model, tokens, plan, data, name, digest)
+
+
+def _check_tables(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    unknown = sorted(set(tables) - {"model", "tokens", "training", "data"})
+    if unknown:
+        raise ConfigError(f"{where}: unknown table [{unknown[0]}]. Known are [model], [tokens], [training], [data].")
+    for name, table in tables.items():
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"{where}: {name} must be a table of settings, [{name}], found {table!r}.")
+
+
+def _check_stays(key: str, found: Any, expected: Any, base: str, where: str) -> None:
+    if found != expected:
+        raise ConfigError(
+            f"{where}: {key} is {expected!r} in {base} and cannot become {found!r}: a model that goes on keeps its "
+            "sizes and its tokenizer. Dropout may be changed; for another model use `regard train`."
+        )

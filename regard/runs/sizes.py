@@ -28,6 +28,25 @@ def defaults(arch: str, num_pairs: int) -> dict[str, dict[str, Any]]:
     }
 
 
+def continued(arch: str, hidden_size: int) -> dict[str, Any]:
+    """The [training] settings for a translator that goes on with new text; everything can be set by hand.
+
+    The rate is a tenth of that from nothing, less for the width of "base" (Vaswani et al. 2017), and falls to nothing:
+    what was learnt is to be moved, not learnt anew. As a rule the new text is little, so validations are frequent and
+    the run ends when five of them in a row bring no gain.
+    """
+    wide = arch == "transformer" and hidden_size >= 512
+    return {
+        "learning_rate": 5e-5 if wide else _TRAINING[arch]["learning_rate"] / 10,
+        "schedule": "linear",
+        "max_steps": 2_000,
+        "validate_every": 200,
+        "save_every": 200,
+        "patience": 5,
+        "bf16_products": fast_in_bf16(),
+    }
+
+
 # Encoders by name: Devlin et al. 2019 and Sanh et al. 2019; the small ones are those of Turc et al. 2019.
 ENCODER_SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert-tiny": ("bert", {"hidden_size": 128, "num_layers": 2, "num_heads": 2, "feed_forward_size": 512}),
