@@ -497,3 +497,28 @@ def test_an_encoder_has_one_text(open_page: Callable[..., Any], colours: str, lo
         found = [each for each in axe.run(page).response["violations"] if each["impact"] in ("serious", "critical")]
         assert found == [], [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
     assert page.locator("#grid button").count() == 6
+
+
+@pytest.mark.parametrize(("colours", "locale", "name"), [("light", "en", "Text"), ("dark", "pt-BR", "Texto")])
+def test_a_language_model_has_one_text(open_page: Callable[..., Any], colours: str, locale: str, name: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    both = look(SHORT)
+    written = replace(both, source_text="", source=EMPTY, weights={"decoder": both.weights["decoder"]})
+    page = open_page([written, written], colours=colours, locale=locale)
+    assert page.locator("#target-name").text_content() == name
+    assert not page.locator("#source").is_visible()
+    assert not page.locator("#source-name").is_visible()
+    kind = {"en": "decoder, to the words before", "pt-BR": "do decodificador às palavras anteriores"}[locale]
+    assert texts(page, "#kind option") == [kind]
+    assert page.locator("#index button").first.text_content() == f"1. {written.target_text}"
+    words = page.locator("#target button")
+    assert words.count() == len(written.target.words)
+    words.nth(7).hover()
+    row = written.attention("decoder", 1)[7]
+    heaviest = written.read.words[int(row.argmax())]
+    assert heaviest in plain(page.locator("#said").text_content())
+    for tab in ("matrix", "columns", "grid", "table"):
+        page.click(f"#tab-{tab}")
+        page.wait_for_timeout(200)
+        found = [each for each in axe.run(page).response["violations"] if each["impact"] in ("serious", "critical")]
+        assert found == [], [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
