@@ -417,7 +417,6 @@ def test_mistakes_at_the_shell(run: Command, folder: Path, tmp_path: Path) -> No
     for command, message in (
         (["translate", folder], "is a language model; it cannot translate"),
         (["predict", folder], "is a language model; it cannot predict labels"),
-        (["evaluate", folder, "world:5"], "is a language model; it cannot translate"),
         (["align", folder, "world:5"], "is a language model; it cannot align words"),
         (["heads", folder, "world:5"], "is a language model; it cannot have its heads measured"),
     ):
