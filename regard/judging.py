@@ -9,6 +9,7 @@ from regard import prediction
 from regard.data.labelled import LabelledSet, TagSpan
 from regard.errors import DataError
 from regard.evaluation import labels as label_scores
+from regard.evaluation.calibration import log_softmax
 from regard.evaluation.labels import Scores
 from regard.prediction import Engine, TaggedWord
 
@@ -26,11 +27,14 @@ class Judged:
     classes: "tuple[np.ndarray, np.ndarray] | None" = None  # of classes: logits (texts, labels) and gold numbers
 
 
-def judge(engine: Engine, labels: Sequence[str], rows: LabelledSet) -> Judged:
+def judge(
+    engine: Engine, labels: Sequence[str], rows: LabelledSet, *, resamples: int = label_scores.RESAMPLES
+) -> Judged:
     """Predict every text and score what comes out.
 
     Args:
         labels: the head's, in the order of its logits; one: it predicts a number.
+        resamples: of the bootstrap that gives the scores their intervals; 0: none.
 
     Raises:
         DataError: no text fits into the model, or a class is none of the head's.
@@ -54,21 +58,22 @@ def judge(engine: Engine, labels: Sequence[str], rows: LabelledSet) -> Judged:
         wanted = [[span.tag for span in each] for each in spans]
         losses = _tag_losses(logits, [read.spans for read in inputs], spans, labels)
         told = [" ".join(each) for each in wanted], [" ".join(each) for each in guessed]
-        return Judged(label_scores.tags(wanted, guessed), losses, *told, shown, too_long)
+        return Judged(label_scores.tags(wanted, guessed, resamples=resamples), losses, *told, shown, too_long)
     names = [label for label in gold if isinstance(label, str)]
     if len(labels) == 1:
         values, real = np.array([each[0] for each in logits], dtype=np.float64), np.array(names, dtype=np.float64)
         told = names, [f"{value:.6g}" for value in values]
-        return Judged(label_scores.numbers(real, values), float(((values - real) ** 2).mean()), *told, shown, too_long)
+        scores = label_scores.numbers(real, values, resamples=resamples)
+        return Judged(scores, float(((values - real) ** 2).mean()), *told, shown, too_long)
     number_of = {label: number for number, label in enumerate(labels)}
     if unknown := next((name for name in names if name not in number_of), None):
         raise DataError(f"the label {unknown!r} is none of the model's: {', '.join(labels)[:200]}.")
     real = np.array([number_of[name] for name in names])
     stacked = np.stack(logits).astype(np.float64)  # (texts, labels)
     best = stacked.argmax(axis=1)
-    loss = float(-_log_softmax(stacked)[np.arange(len(real)), real].mean())
+    loss = float(-log_softmax(stacked)[np.arange(len(real)), real].mean())
     told = names, [labels[number] for number in best]
-    scores = label_scores.classes(real, best, labels)
+    scores = label_scores.classes(real, best, labels, resamples=resamples)
     return Judged(scores, loss, *told, shown, too_long, classes=(stacked, real))
 
 
@@ -95,14 +100,9 @@ def _tag_losses(
     total, count = 0.0, 0
     for rows, characters, wanted in zip(logits, places, spans, strict=True):
         starts = {first: place for place, (first, end) in reversed(list(enumerate(characters))) if end > first}
-        scores = _log_softmax(rows.astype(np.float64))
+        scores = log_softmax(rows.astype(np.float64))
         for span in wanted:
             if span.tag in number_of and span.first in starts:
                 total -= scores[starts[span.first], number_of[span.tag]]
                 count += 1
     return total / max(count, 1)
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

@@ -47,9 +47,7 @@ class LabelReport:
             f"{self.model} on {self.data}: {self.num_texts:,} texts{f' (not judged: {reasons})' if reasons else ''}"
         ]
         lines.append("")
-        lines += [
-            f"  {each.name:<14} {each.value:6.2f}  [{each.low:.1f}, {each.high:.1f}]" for each in self.scores.values()
-        ]
+        lines += [f"  {each.name:<14} {each.value:6.2f}  {each.interval}" for each in self.scores.values()]
         lines.append(f"  {'loss':<14} {self.loss:6.3f}")
         if self.calibration_errors is not None:
             plain, calibrated = self.calibration_errors

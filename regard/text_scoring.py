@@ -26,7 +26,6 @@ class TextReport:
     num_words: int  # by white space
     num_lines: int
     context: int  # tokens of the model's context
-    outputs: tuple[str, ...] = ()  # none: a text is scored, not written
 
     @property
     def word_perplexity(self) -> float:
@@ -50,9 +49,7 @@ class TextReport:
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
-        plain = dataclasses.asdict(self)
-        del plain["outputs"]
-        return {**plain, "word_perplexity": self.word_perplexity}
+        return {**dataclasses.asdict(self), "word_perplexity": self.word_perplexity}
 
 
 def evaluate_text(model: Path, data: Sequence[str]) -> TextReport:

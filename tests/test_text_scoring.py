@@ -63,7 +63,12 @@ def test_mistakes(run: Command, tmp_path: Path) -> None:
         (["evaluate", model, tmp_path / "empty.txt"], "empty.txt: has too few tokens to score"),
         (["evaluate", model, tmp_path / "none.txt"], "none.txt: there is no such file"),
         (["evaluate", model, tmp_path / "empty.txt", "--paper", "de"], "is a language model; --against, --paper"),
+        (
+            ["evaluate", model, tmp_path / "empty.txt", "--out", tmp_path / "new"],
+            "is scored, not written; leave out --out",
+        ),
     ]:
         found = run(*arguments)
         assert (found.status, found.out) == (2, "")
         assert message in found.err
+    assert not (tmp_path / "new").exists()

@@ -138,11 +138,10 @@ def _refuse(task: str, options: Mapping[str, object]) -> None:
 
 
 def _check_task(task: str) -> None:
+    from regard.config import one_of
     from regard.data.labelled import LabelTask
 
-    known = (*get_args(LabelTask), "translate", "lm")
-    if task not in known:
-        raise ConfigError(f"task {task!r} is unknown. Known are {', '.join(known)}.")
+    one_of(task, (*get_args(LabelTask), "translate", "lm"), "task")
 
 
 def _finetune_encoder(

@@ -132,14 +132,16 @@ def evaluate(
     from regard.text_scoring import evaluate_text
 
     edges, options = length_edges(lengths), SearchOptions(beam_size=beam, length_penalty=length_penalty)
+    kind = regard.api.kind_of(model)
+    if kind is not regard.api.Translator and (against or paper or reverse):
+        raise ConfigError(f"{model}: is {kind.kind}; --against, --paper and --reverse are for translators.")
+    if kind is regard.api.LanguageModel:
+        if out:
+            raise ConfigError(f"{model}: is {kind.kind}, whose text is scored, not written; leave out --out.")
+        _tell(evaluate_text(model, data), as_json)
+        return
     with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
-        kind = regard.api.kind_of(model)
-        if kind is not regard.api.Translator and (against or paper or reverse):
-            raise ConfigError(f"{model}: is {kind.kind}; --against, --paper and --reverse are for translators.")
-        report: Any
-        if kind is regard.api.LanguageModel:
-            report = evaluate_text(model, data)
-        elif kind is regard.api.Encoder:
+        if kind is regard.api.Encoder:
             columns = Columns(label=label, text=tuple(text or ()), other=other)
             report = evaluate_encoder(model, data, columns, pair=pair or bool(other))
         else:
@@ -157,4 +159,8 @@ def evaluate(
         if write is not None:
             for line in report.outputs:
                 write(line)
+    _tell(report, as_json)
+
+
+def _tell(report: Any, as_json: bool) -> None:
     typer.echo(json.dumps(report.to_json(), ensure_ascii=False, indent=1) if as_json else "\n".join(report.lines()))

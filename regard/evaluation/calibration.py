@@ -30,17 +30,18 @@ def calibration_error(logits: np.ndarray, gold: np.ndarray, temperature: float =
 
     The mean over 15 equal bins of probability, weighted by how many texts are in each.
     """
-    shares = np.exp(_log_softmax(logits / temperature))
+    shares = np.exp(log_softmax(logits / temperature))
     best, sure = shares.argmax(axis=1), shares.max(axis=1)
     bins = np.minimum((sure * _BINS).astype(np.int64), _BINS - 1)
     gap = np.bincount(bins, weights=(best == gold) - sure, minlength=_BINS)
     return 100 * float(np.abs(gap).sum()) / len(gold)
 
 
-def _loss(logits: np.ndarray, gold: np.ndarray, log_temperature: float) -> float:
-    return -float(_log_softmax(logits / np.exp(log_temperature))[np.arange(len(gold)), gold].mean())
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def _loss(logits: np.ndarray, gold: np.ndarray, log_temperature: float) -> float:
+    return -float(log_softmax(logits / np.exp(log_temperature))[np.arange(len(gold)), gold].mean())

@@ -15,18 +15,23 @@ RESAMPLES = 1_000
 
 @dataclass(frozen=True)
 class LabelScore:
-    """One number, 0 to 100 (correlations: -100 to 100), and the middle 95 % of its bootstrap."""
+    """One number, 0 to 100 (correlations: -100 to 100), and the middle 95 % of its bootstrap, if one was asked for."""
 
     name: str  # for people
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+
+    @property
+    def interval(self) -> str:
+        """For people; "" where there is none."""
+        return "" if self.low is None or self.high is None else f"[{self.low:.1f}, {self.high:.1f}]"
 
 
 Scores = dict[str, LabelScore]  # by key: "accuracy", "f1" and so on
 
 
-def classes(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str], seed: int = 0) -> Scores:
+def classes(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str], *, resamples: int = RESAMPLES) -> Scores:
     """Accuracy, F1 and Matthews' correlation coefficient (for several classes: Gorodkin 2004).
 
     F1 is that of the last label where there are two, as in GLUE, and the mean over labels ("macro") where there are
@@ -41,20 +46,20 @@ def classes(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str], seed
         return _class_scores(np.bincount(gold[rows] * size + predicted[rows], minlength=size**2).reshape(size, size))
 
     f1 = f"F1 ({labels[-1]})" if size == 2 else "F1 (macro)"
-    return _scored({"accuracy": "accuracy", "f1": f1, "matthews": "Matthews"}, of, len(gold), seed)
+    return _scored({"accuracy": "accuracy", "f1": f1, "matthews": "Matthews"}, of, len(gold), resamples)
 
 
-def numbers(gold: np.ndarray, predicted: np.ndarray, seed: int = 0) -> Scores:
+def numbers(gold: np.ndarray, predicted: np.ndarray, *, resamples: int = RESAMPLES) -> Scores:
     """Pearson's and Spearman's correlation; 0 where either side is constant."""
 
     def of(rows: np.ndarray) -> list[float]:
         a, b = gold[rows], predicted[rows]
         return [100 * float(np.nan_to_num(value)) for value in (pearson(a, b), spearman(a, b))]
 
-    return _scored({"pearson": "Pearson", "spearman": "Spearman"}, of, len(gold), seed)
+    return _scored({"pearson": "Pearson", "spearman": "Spearman"}, of, len(gold), resamples)
 
 
-def tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], seed: int = 0) -> Scores:
+def tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, resamples: int = RESAMPLES) -> Scores:
     """F1, precision and recall of entities (exact borders and kind), and the accuracy of single tags."""
     counts = np.zeros((len(gold), 5), dtype=np.int64)  # found, predicted and gold entities; right and all tags
     for row, (wanted, got) in enumerate(zip(gold, predicted, strict=True)):
@@ -74,7 +79,7 @@ def tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], seed
         ]
 
     names = {"entity_f1": "entity F1", "precision": "precision", "recall": "recall", "accuracy": "tag accuracy"}
-    return _scored(names, of, len(gold), seed)
+    return _scored(names, of, len(gold), resamples)
 
 
 def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
@@ -110,14 +115,16 @@ def _class_scores(confusion: np.ndarray) -> list[float]:
     return [100 * right.sum() / total, 100 * (f1[-1] if len(f1) == 2 else float(np.mean(f1))), 100 * matthews]
 
 
-def _scored(names: dict[str, str], of: Callable[[np.ndarray], list[float]], count: int, seed: int) -> Scores:
-    generator = np.random.default_rng(seed)
-    drawn = np.array([of(generator.integers(count, size=count)) for _ in range(RESAMPLES)])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+def _scored(names: dict[str, str], of: Callable[[np.ndarray], list[float]], count: int, resamples: int) -> Scores:
     values = of(np.arange(count))
+    bounds: list[tuple[float | None, float | None]] = [(None, None)] * len(values)
+    if resamples:
+        generator = np.random.default_rng(0)
+        drawn = np.array([of(generator.integers(count, size=count)) for _ in range(resamples)])
+        bounds = [(float(low), float(high)) for low, high in np.quantile(drawn, [0.025, 0.975], axis=0).T]
     return {
-        key: LabelScore(name, float(values[place]), float(low[place]), float(high[place]))
-        for place, (key, name) in enumerate(names.items())
+        key: LabelScore(name, float(value), *bound)
+        for (key, name), value, bound in zip(names.items(), values, bounds, strict=True)
     }
 
 

@@ -54,7 +54,7 @@ class LabelLesson:
 
     def validate(self, model: TaskModel) -> Validation:
         """Loss, and the scores of the task."""
-        found = judge(EncoderEngine(model, self.tokens), model.config.labels, self.dev)
+        found = judge(EncoderEngine(model, self.tokens), model.config.labels, self.dev, resamples=0)
         row = {"dev_loss": found.loss, **{f"dev_{key}": score.value for key, score in found.scores.items()}}
         told = zip(found.texts[:_SAMPLES], found.gold, found.predicted, strict=False)
         samples = [
@@ -176,7 +176,7 @@ class Finetuning:
             weights["head.output.bias"] = weights["head.output.bias"] * spread + mean
         if self.task in ("classify", "pair"):
             model.load_state_dict(weights, strict=False)  # all parameters; buffers are not kept
-            found = judge(EncoderEngine(model, tokens), labels, dev).classes
+            found = judge(EncoderEngine(model, tokens), labels, dev, resamples=0).classes
             assert found is not None
             model.config = dataclasses.replace(model.config, temperature=temperature(*found))
         card = write_label_card(settings, model, len(train_rows), len(dev_rows), best, facts)

@@ -7,14 +7,19 @@ import numpy as np
 from regard.data.corpus import Corpus
 from regard.training.plan import TrainingPlan
 
+_AT_ONCE = 1 << 22  # ids that are counted together, so that memory stays bounded
 _STUCK_SHARE = 0.97  # of the loss of guessing by frequency: above, nothing but frequencies has been learnt
 
 
 def unigram_loss(corpus: Corpus, labels: np.ndarray, vocab_size: int) -> float:
     """Nats a label, for who guesses by how often tokens occur in a corpus (one more of each)."""
     counts = np.ones(vocab_size)
-    for first, end in corpus.spans:
-        counts += np.bincount(corpus.ids[first:end], minlength=vocab_size)
+    # Most documents follow one another: counted one by one, short ones would cost a vocabulary's length each.
+    firsts, ends = corpus.spans.T
+    breaks = np.flatnonzero(firsts[1:] != ends[:-1]) + 1
+    for first, end in zip(firsts[np.r_[0, breaks]], ends[np.r_[breaks - 1, -1]], strict=True):
+        for start in range(first, end, _AT_ONCE):
+            counts += np.bincount(corpus.ids[start : min(start + _AT_ONCE, end)], minlength=vocab_size)
     return float((math.log(counts.sum()) - np.log(counts))[labels].mean())
 
 

@@ -89,7 +89,8 @@ class MaskedStretches:
             seen[chosen[dice < _MASKED]] = masking.mask_id
             others = chosen[(dice >= _MASKED) & (dice < _RANDOM)]
             seen[others] = generator.choice(masking.ordinary_ids, len(others))
-            ids[number, : len(original) + 2] = [masking.start_id, *seen, masking.end_id]
+            ids[number, 0], ids[number, len(seen) + 1] = masking.start_id, masking.end_id
+            ids[number, 1 : len(seen) + 1] = seen
             which.append(np.full(len(chosen), number))
             places.append(chosen + 1)
             labels.append(original[chosen])

@@ -15,7 +15,14 @@ def test_two_classes_by_hand() -> None:
     assert found["f1"].name == "F1 (yes)"
     assert found["f1"].value == pytest.approx(100 * 2 * 3 / (2 * 3 + 1 + 1))
     assert found["matthews"].value == pytest.approx(100 * (3 * 2 - 1 * 1) / np.sqrt(4 * 4 * 3 * 3))
-    assert found["accuracy"].low < found["accuracy"].value < found["accuracy"].high
+    low, high = found["accuracy"].low, found["accuracy"].high
+    assert low is not None
+    assert high is not None
+    assert low < found["accuracy"].value < high
+    assert found["accuracy"].interval == f"[{low:.1f}, {high:.1f}]"
+    plain = labels.classes(gold, predicted, ["no", "yes"], resamples=0)
+    assert {key: score.value for key, score in plain.items()} == {key: score.value for key, score in found.items()}
+    assert (plain["f1"].low, plain["f1"].interval) == (None, "")
 
 
 def test_several_classes_by_hand() -> None:
