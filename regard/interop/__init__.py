@@ -26,11 +26,14 @@ IMPORTERS = {
 def import_folder(source: Path, out: Path) -> list[str]:
     """Make a model folder from one that `transformers` wrote; see the importer of its family.
 
+    Args:
+        out: the new folder; there must be nothing of that name.
+
     Returns:
         What is not quite as it was, a sentence each.
 
     Raises:
-        ModelError: no such folder, or a family that we do not have.
+        ModelError: a file is missing, damaged or a pickle, or says something that we do not know or cannot do.
         StorageError: the disk refused.
     """
     kind = huggingface.read_config(source).get("model_type")

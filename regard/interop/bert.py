@@ -27,24 +27,12 @@ def import_folder(source: Path, out: Path) -> list[str]:
     Read are config.json, model.safetensors (or its shards), and tokenizer.json or vocab.txt with
     tokenizer_config.json, all in `source`. Weights are stored in float32.
 
-    Args:
-        out: the new folder; there must be nothing of that name.
-
-    Returns:
-        What is not quite as it was, a sentence each.
-
-    Raises:
-        ModelError: a file is missing, damaged or a pickle, or says something that we do not know or cannot do.
-        StorageError: the disk refused.
+    What comes back and what is raised: see `regard.interop.import_folder`.
     """
-    if out.exists():
-        raise ModelError(f"{out}: is already there. Name a folder that does not exist yet.")
-    config = huggingface.read_config(source)
-    tensors = huggingface.read_tensors(source)
+    config, tensors = huggingface.read_folder(source, out)
     model = convert(config, tensors, str(source))
     tokens, warnings = read_tokens(source, vocab_size=model.encoder.config.vocab_size)
-    if any(tensor.dtype == torch.float64 for tensor in tensors.values()):
-        warnings.append("float64 weights were rounded to float32.")
+    warnings += huggingface.rounding_warnings(tensors)
     if f"{_NEXT_SENTENCE}.weight" in tensors:
         warnings.append("the head for next sentences was left out; the one for masked words is there.")
     family = FAMILIES[config["model_type"]]

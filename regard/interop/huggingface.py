@@ -106,6 +106,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
+def read_folder(folder: Path, out: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read the configuration and the tensors of a foreign folder.
+
+    Args:
+        out: where they are to go; that there is something already shows before the long reading.
+
+    Raises:
+        ModelError: there is something of the name `out`, or as `read_config` and `read_tensors`.
+    """
+    _check_new(out)
+    return read_config(folder), read_tensors(folder)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json of a foreign folder; `check_keys` judges what it holds.
 
@@ -173,6 +186,12 @@ def _read_shards(folder: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def rounding_warnings(tensors: Mapping[str, Tensor]) -> list[str]:
+    """A sentence if any tensor had more digits than a model folder keeps, which is float32."""
+    double = any(tensor.dtype == torch.float64 for tensor in tensors.values())
+    return ["float64 weights were rounded to float32."] if double else []
+
+
 def write_folder(
     out: Path,
     config: Mapping[str, Any],
@@ -189,8 +208,7 @@ def write_folder(
         ModelError: there is something of that name.
         StorageError: the disk refused.
     """
-    if out.exists():
-        raise ModelError(f"{out}: is already there. Name a folder that does not exist yet.")
+    _check_new(out)
     # Copies: safetensors refuses parts of one tensor, such as key and value.
     copies = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
@@ -205,6 +223,11 @@ def write_folder(
         write_more(folder)
 
     publish(out, fill)
+
+
+def _check_new(out: Path) -> None:
+    if out.exists():
+        raise ModelError(f"{out}: is already there. Name a folder that does not exist yet.")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -80,19 +80,9 @@ def import_folder(source: Path, out: Path) -> list[str]:
     stored in float32. Ids are those of `MarianTokenizer`, save that text such as "</s>" stays text; that class has a
     punctuation normaliser (of sacremoses), but does not apply it when it encodes, and neither do we.
 
-    Args:
-        out: the new folder; there must be nothing of that name.
-
-    Returns:
-        What is not quite as it was, a sentence each.
-
-    Raises:
-        ModelError: a file is missing, damaged or a pickle, or says something that we do not know or cannot do.
-        StorageError: the disk refused.
+    What comes back and what is raised: see `regard.interop.import_folder`.
     """
-    if out.exists():
-        raise ModelError(f"{out}: is already there. Name a folder that does not exist yet.")
-    config = huggingface.read_config(source)
+    config, tensors = huggingface.read_folder(source, out)
     where = str(source / huggingface.CONFIG_FILE)
     settings = _read_settings(config, where)
     warnings = _search_warnings(source, config, settings)
@@ -103,7 +93,6 @@ def import_folder(source: Path, out: Path) -> list[str]:
         eos_id=settings.eos_token_id,
         start_id=settings.decoder_start_token_id,
     )
-    tensors = huggingface.read_tensors(source)
     model = convert(config, tensors, str(source))
     warnings += token_warnings + _model_warnings(settings, tensors, model)
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
@@ -276,9 +265,7 @@ def _search_warnings(folder: Path, config: Mapping[str, Any], settings: _MarianS
 
 
 def _model_warnings(settings: _MarianSettings, tensors: Mapping[str, Tensor], model: Transformer) -> list[str]:
-    warnings = []
-    if any(tensor.dtype == torch.float64 for tensor in tensors.values()):
-        warnings.append("float64 weights were rounded to float32.")
+    warnings = huggingface.rounding_warnings(tensors)
     if model.config.positions == "trainable":
         warnings.append("embed_positions are not the usual sinusoids and became trainable positions.")
     if settings.encoder_layerdrop or settings.decoder_layerdrop:
