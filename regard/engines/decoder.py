@@ -11,6 +11,7 @@ from regard.data.byte_tokens import ByteTokens
 from regard.decoding.options import Hypothesis, SearchOptions, Written
 from regard.decoding.search import Controls, Ends, search, stream
 from regard.engines.batches import Weights, by_length, pad_to_step
+from regard.engines.single import SingleTextEngine
 from regard.errors import ModelError
 from regard.models.folder import load_decoder
 from regard.models.protocol import Decoder
@@ -20,37 +21,14 @@ from regard.nn.positions import sinusoids
 _ROWS = 256  # tokens that are scored over the vocabulary at once: the logits of a whole batch could fill the memory
 
 
-class DecoderEngine:
+class DecoderEngine(SingleTextEngine[Decoder, ByteTokens]):
     """Runs a language model in evaluation mode. Batches hold prompts of one padded length, results in input order."""
-
-    def __init__(self, model: Decoder, tokens: ByteTokens | None, *, batch_tokens: int = 8_192):
-        """Wrap a model.
-
-        Args:
-            tokens: None where the model came without its tokenizer.
-            batch_tokens: padded prompt tokens times hypotheses in a batch, at most.
-        """
-        self.model = model
-        self.source_language = self.target_language = ""
-        self._tokens = tokens
-        self.batch_tokens = batch_tokens
 
     @classmethod
     def from_folder(cls, folder: Path) -> "DecoderEngine":
         """Load a model folder or a run folder."""
         loaded = load_decoder(folder)
         return cls(loaded.model, loaded.tokens)
-
-    @property
-    def tokens(self) -> ByteTokens:
-        """The tokenizer.
-
-        Raises:
-            ModelError: there is none.
-        """
-        if self._tokens is None:
-            raise ModelError("this model was imported without its tokenizer, so it cannot read text.")
-        return self._tokens
 
     @property
     def max_length(self) -> int:

@@ -9,43 +9,21 @@ from torch import Tensor
 
 from regard.data.text_tokens import TextIds, TextTokens
 from regard.engines.batches import Weights, by_length, pad_to_step
+from regard.engines.single import SingleTextEngine
 from regard.errors import ConfigError, ModelError
 from regard.models.folder import load_encoder
 from regard.models.heads import TaskModel
 from regard.nn.padded import Padded
 
 
-class EncoderEngine:
+class EncoderEngine(SingleTextEngine[TaskModel, TextTokens]):
     """Runs an encoder in evaluation mode. Batches hold inputs of one padded length, results come in input order."""
-
-    def __init__(self, model: TaskModel, tokens: TextTokens | None, *, batch_tokens: int = 8_192):
-        """Wrap a model.
-
-        Args:
-            tokens: None where the model came without its tokenizer.
-            batch_tokens: padded tokens in a batch, at most.
-        """
-        self.model = model
-        self.source_language = self.target_language = ""
-        self._tokens = tokens
-        self.batch_tokens = batch_tokens
 
     @classmethod
     def from_folder(cls, folder: Path) -> "EncoderEngine":
         """Load a model folder or a run folder."""
         loaded = load_encoder(folder)
         return cls(loaded.model, loaded.tokens)
-
-    @property
-    def tokens(self) -> TextTokens:
-        """The tokenizer.
-
-        Raises:
-            ModelError: there is none.
-        """
-        if self._tokens is None:
-            raise ModelError("this model was imported without its tokenizer, so it cannot read text.")
-        return self._tokens
 
     @property
     def max_length(self) -> int:
