@@ -49,6 +49,23 @@ def from_dict(cls: type[Config], values: Mapping[str, Any], where: str) -> Confi
     return cls(**{name: _convert(value, expected_types[name], f"{where}, {name}") for name, value in values.items()})
 
 
+def check_tables(tables: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """Refuse what stands in a file of settings and is none of its tables.
+
+    Args:
+        known: the tables' names.
+
+    Raises:
+        ConfigError: an unknown table, or a single value in the place of one.
+    """
+    if unknown := sorted(set(tables) - set(known)):
+        listed = ", ".join(f"[{name}]" for name in known)
+        raise ConfigError(f"{where}: unknown table [{unknown[0]}]. Known are {listed}.")
+    for name, table in tables.items():
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"{where}: {name} must be a table of settings, [{name}], found {table!r}.")
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """The fields of a configuration dataclass as plain values (tuples become lists)."""
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}

@@ -288,9 +288,8 @@ def distil(
 
 def tables_of(config: Path | None, settings: list[str] | None, *more: str) -> tuple[dict[str, dict[str, Any]], str]:
     """The settings a person gave, and where they stand."""
+    from regard.config import check_tables
+
     tables, where = read_tables(config, settings)
-    known = ("model", "training", "data", *more)
-    if unknown := sorted(set(tables) - set(known)):
-        listed = ", ".join(f"[{name}]" for name in known)
-        raise ConfigError(f"{where}: unknown table [{unknown[0]}]. Known are {listed}.")
+    check_tables(tables, ("model", "training", "data", *more), where)
     return tables, where

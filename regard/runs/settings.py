@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regard.config import from_dict, to_dict, to_toml
+from regard.config import check_tables, from_dict, to_dict, to_toml
 from regard.data.tokens import Sharing
 from regard.errors import ConfigError
 from regard.models import MODELS
 from regard.models.folder import LoadedModel, arch_of
 from regard.runs import sizes
 from regard.training.plan import TrainingPlan
+
+_TABLES = ("model", "tokens", "training", "data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ def settings_from(
     Raises:
         ConfigError: unknown table, key or architecture, or a value out of range.
     """
-    _check_tables(tables, where)
+    check_tables(tables, _TABLES, where)
     given = dict(tables.get("model", {}))
     if "vocab_size" in given:
         raise ConfigError(f"{where}, [model]: vocab_size stands in [tokens].")
@@ -112,7 +114,7 @@ def settings_on(
     Raises:
         ConfigError: unknown table or key, a value out of range, or one that a trained model cannot change.
     """
-    _check_tables(tables, where)
+    check_tables(tables, _TABLES, where)
     arch = arch_of(Path(name))
     sizes_of_base = to_dict(base.model.config)
     fixed = {"arch": arch, "base": name, "base_sha256": digest}
@@ -138,15 +140,6 @@ def settings_on(
         target_language=data.target_language or base.target_language,
     )
     return Settings(arch, model, tokens, plan, data, name, digest)
-
-
-def _check_tables(tables: Mapping[str, Mapping[str, Any]], where: str) -> None:
-    unknown = sorted(set(tables) - {"model", "tokens", "training", "data"})
-    if unknown:
-        raise ConfigError(f"{where}: unknown table [{unknown[0]}]. Known are [model], [tokens], [training], [data].")
-    for name, table in tables.items():
-        if not isinstance(table, Mapping):
-            raise ConfigError(f"{where}: {name} must be a table of settings, [{name}], found {table!r}.")
 
 
 def _check_stays(key: str, found: Any, expected: Any, base: str, where: str) -> None:
