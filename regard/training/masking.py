@@ -11,7 +11,7 @@ import torch
 from regard.data.corpus import Corpus
 from regard.nn.padded import Padded
 from regard.training.examples import LabelBatch
-from regard.training.stretches import stretches
+from regard.training.stretches import Stretches, stretches
 
 _MASKED, _RANDOM = 0.8, 0.9  # of the chosen tokens: below become [MASK], below become another token, the rest stay
 
@@ -41,38 +41,22 @@ class MaskedCorpus:
     def at(self, epoch: int) -> "MaskedStretches":
         """The stretches of an epoch: no document is crossed; a long one is cut at other places in each epoch."""
         generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch], counter=[0, 0, 0, 2]))
-        return MaskedStretches(
-            self.corpus, self.masking, stretches(self.corpus.spans, self.max_length - 2, generator), self.seed, epoch
-        )
+        found = stretches(self.corpus.spans, self.max_length - 2, generator)
+        return MaskedStretches(self.corpus, found, self.masking, self.seed, epoch)
 
 
 @dataclass(frozen=True)
-class MaskedStretches:
-    """The stretches that an epoch reads."""
+class MaskedStretches(Stretches):
+    """Stretches with words masked out."""
 
-    corpus: Corpus
     masking: Masking
-    spans: np.ndarray  # int64, (stretches, 2), in the corpus's ids
     seed: int
     epoch: int
-
-    def __len__(self) -> int:
-        return len(self.spans)
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Each is shown once."""
-        return np.ones(len(self.spans), dtype=np.float32)
 
     @property
     def source_lengths(self) -> np.ndarray:
         """Tokens of each stretch, special ones counted."""
         return self.spans[:, 1] - self.spans[:, 0] + 2
-
-    @property
-    def target_lengths(self) -> np.ndarray:
-        """The same: batches are made by them."""
-        return self.source_lengths
 
     def batch(self, rows: np.ndarray) -> LabelBatch:
         """The stretches with these numbers as one batch; labels are the tokens behind the masks."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regard.data.corpus import Corpus
 from regard.nn.padded import Padded
-from regard.training.stretches import stretches
+from regard.training.stretches import Stretches, stretches
 
 
 @dataclass(frozen=True)
@@ -46,29 +46,13 @@ class RunningCorpus:
 
 
 @dataclass(frozen=True)
-class RunningStretches:
-    """The stretches that an epoch reads."""
-
-    corpus: Corpus
-    spans: np.ndarray  # int64, (stretches, 2), in the corpus's ids: what is read, and the last label
-
-    def __len__(self) -> int:
-        return len(self.spans)
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Each is shown once."""
-        return np.ones(len(self.spans), dtype=np.float32)
+class RunningStretches(Stretches):
+    """Stretches that are read up to their last token, which is a label alone."""
 
     @property
     def source_lengths(self) -> np.ndarray:
-        """Tokens that each reads."""
+        """Tokens of each stretch but the last."""
         return self.spans[:, 1] - self.spans[:, 0] - 1
-
-    @property
-    def target_lengths(self) -> np.ndarray:
-        """The same: batches are made by them."""
-        return self.source_lengths
 
     def batch(self, rows: np.ndarray) -> RunningBatch:
         """The stretches with these numbers as one batch."""

@@ -1,6 +1,37 @@
 """Where running text is cut for training: within documents, at other places in each epoch."""
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
 import numpy as np
+
+from regard.data.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class Stretches(ABC):
+    """The stretches that an epoch reads; with `batch` they are `training.batches.Examples`."""
+
+    corpus: Corpus
+    spans: np.ndarray  # int64, (stretches, 2), in the corpus's ids
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Each is shown once."""
+        return np.ones(len(self.spans), dtype=np.float32)
+
+    @property
+    @abstractmethod
+    def source_lengths(self) -> np.ndarray:
+        """Tokens that are read of each stretch."""
+
+    @property
+    def target_lengths(self) -> np.ndarray:
+        """The same: batches are made by them."""
+        return self.source_lengths
 
 
 def stretches(documents: np.ndarray, size: int, generator: np.random.Generator) -> np.ndarray:
