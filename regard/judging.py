@@ -7,6 +7,7 @@ import numpy as np
 
 from regard import prediction
 from regard.data.labelled import LabelledSet, TagSpan
+from regard.data.text_tokens import TextIds
 from regard.errors import DataError
 from regard.evaluation import labels as label_scores
 from regard.evaluation.calibration import log_softmax
@@ -28,18 +29,25 @@ class Judged:
 
 
 def judge(
-    engine: Engine, labels: Sequence[str], rows: LabelledSet, *, resamples: int = label_scores.RESAMPLES
+    engine: Engine,
+    labels: Sequence[str],
+    rows: LabelledSet,
+    *,
+    inputs: Sequence[TextIds] | None = None,
+    resamples: int = label_scores.RESAMPLES,
 ) -> Judged:
     """Predict every text and score what comes out.
 
     Args:
         labels: the head's, in the order of its logits; one: it predicts a number.
+        inputs: the rows' texts encoded, for who judges them time and again; None: they are encoded here.
         resamples: of the bootstrap that gives the scores their intervals; 0: none.
 
     Raises:
         DataError: no text fits into the model, or a class is none of the head's.
     """
-    inputs = engine.tokens.encode_all(rows.texts)
+    if inputs is None:
+        inputs = engine.tokens.encode_all(rows.texts)
     kept = [row for row, read in enumerate(inputs) if len(read) <= engine.max_length]
     if not kept:
         raise DataError(f"none of {len(rows):,} texts fits into {engine.max_length:,} tokens. Split them first.")

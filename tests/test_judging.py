@@ -34,6 +34,8 @@ def test_classes(tmp_path: Path) -> None:
     shares = torch.log_softmax(torch.from_numpy(logits).double(), -1)
     expected = -np.mean([shares[row, "xy".index(label)].item() for row, label in enumerate(gold)])
     assert found.loss == pytest.approx(expected)
+    again = judge(engine, ("x", "y"), rows_of(TEXTS, list(gold)), inputs=tokens.encode_all(TEXTS))
+    assert (again.loss, again.predicted) == (found.loss, found.predicted), "encoded before or here"
     with pytest.raises(DataError, match="the label 'z' is none of the model's: x, y"):
         judge(engine, ("x", "y"), rows_of(TEXTS, ["x", "y", "z", "x"]))
 

@@ -1,7 +1,7 @@
 """Fine-tuning an encoder: what it learns from and is validated with, and the run in its folder."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from regard.config import from_dict
 from regard.data import labelled
 from regard.data.labelled import LabelledSet, LabelTask, check_task
-from regard.data.text_tokens import TextTokens
+from regard.data.text_tokens import TextIds, TextTokens
 from regard.engines.encoder import EncoderEngine
 from regard.errors import DataError, ModelError
 from regard.evaluation.calibration import temperature
@@ -45,6 +45,7 @@ class LabelLesson:
 
     train: IdTexts
     dev: LabelledSet
+    dev_inputs: Sequence[TextIds]  # its texts, encoded
     tokens: TextTokens
     plan: TrainingPlan
     unit: str = "labels"
@@ -54,7 +55,8 @@ class LabelLesson:
 
     def validate(self, model: TaskModel) -> Validation:
         """Loss, and the scores of the task."""
-        found = judge(EncoderEngine(model, self.tokens), model.config.labels, self.dev, resamples=0)
+        engine = EncoderEngine(model, self.tokens)
+        found = judge(engine, model.config.labels, self.dev, inputs=self.dev_inputs, resamples=0)
         row = {"dev_loss": found.loss, **{f"dev_{key}": score.value for key, score in found.scores.items()}}
         told = zip(found.texts[:_SAMPLES], found.gold, found.predicted, strict=False)
         samples = [
@@ -166,7 +168,8 @@ class Finetuning:
         learner = Learner(model, adamw(model, plan, model.levels()), average)
         facts = facts_of(settings.to_toml(), labelled.fingerprint(train_rows), labelled.fingerprint(dev_rows))
         dev = _rescaled(dev_rows, mean, spread) if self.task == "regress" else dev_rows
-        lesson: Lesson = LabelLesson(encoded, dev, tokens, plan)
+        dev_inputs = tokens.encode_all(dev.texts)
+        lesson: Lesson = LabelLesson(encoded, dev, dev_inputs, tokens, plan)
         if teacher is not None and self.distil is not None:
             lesson = DistilledLesson(lesson, teacher, self.distil)
         best = Session(self.folder.path, plan, learner, lesson, facts, self.reporter).run()
@@ -176,7 +179,7 @@ class Finetuning:
             weights["head.output.bias"] = weights["head.output.bias"] * spread + mean
         if self.task in ("classify", "pair"):
             model.load_state_dict(weights, strict=False)  # all parameters; buffers are not kept
-            found = judge(EncoderEngine(model, tokens), labels, dev, resamples=0).classes
+            found = judge(EncoderEngine(model, tokens), labels, dev, inputs=dev_inputs, resamples=0).classes
             assert found is not None
             model.config = dataclasses.replace(model.config, temperature=temperature(*found))
         card = write_label_card(settings, model, len(train_rows), len(dev_rows), best, facts)
