@@ -56,6 +56,14 @@ def word_tokens() -> Any:
     return Tokens.train(lines * 3, lines[::-1] * 3, 340)
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a translator."""
+    from tiny_model import make_folder
+
+    return make_folder(tmp_path_factory.mktemp("shared") / "model")
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
     """Runs a command line in this process."""

@@ -15,11 +15,6 @@ from tiny_model import SOURCES, TARGETS, make_folder
 import regard
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folder(tmp_path_factory.mktemp("look") / "model")
-
-
 def test_a_table_in_the_terminal(run: Command, model: Path) -> None:
     found = run("look", model, SOURCES[0], "--target", TARGETS[0])
     assert found.status == 0
