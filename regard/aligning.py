@@ -11,8 +11,8 @@ import numpy as np
 from regard.api import Encoder, LanguageModel, Model
 from regard.data import world
 from regard.data.filters import Filters
+from regard.data.pairs import draw_world
 from regard.data.pairs import load as load_pairs
-from regard.data.pairs import parse_data
 from regard.data.world import WorldPair
 from regard.errors import DataError, InputError, ModelError
 from regard.evaluation import alignment
@@ -217,9 +217,8 @@ def read_counted(name: str, split: world.Split) -> list[CountedPair]:
     Raises:
         DataError: no such file, or not of that form.
     """
-    if name == "world" or name.startswith("world:"):
-        (source,) = parse_data([name])
-        return [CountedPair.of_world(pair) for pair in world.generate(split, source.world_pairs)]
+    if (drawn := draw_world([name], split)) is not None:
+        return [CountedPair.of_world(pair) for pair in drawn]
     return [CountedPair.of_gold(pair) for pair in alignment.read_gold(name)]
 
 

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from regard import aligning
 from regard.aligning import CountedPair, Way
 from regard.api import Model, load
 from regard.compare import quality_panel, read_log, train_one
 from regard.data import world
-from regard.data.pairs import DataSource, PairSet
+from regard.data.pairs import PairSet
 from regard.data.world import WorldPair
 from regard.decoding.options import SearchOptions
 from regard.errors import TrainingError
@@ -114,7 +112,7 @@ def run(out: Path, say: Callable[[str], None], show: Callable[[Mapping[str, floa
         "the test has sentences, verb-noun pairs and it-nouns never seen in training."
     )
     say("")
-    train_all(as_pairs(sentences.train), as_pairs(sentences.dev), out, show)
+    train_all(PairSet.of_world(sentences.train), PairSet.of_world(sentences.dev), out, show)
     models = {arch: load(out / arch) for arch in ARCHITECTURES}
     results = [_measure(arch, models[arch], out / arch, sentences) for arch in ARCHITECTURES]
     _report(results, sentences, say)
@@ -260,19 +258,6 @@ def _pictures(results: Sequence[Result], models: Mapping[str, Model], sentences:
     shown = dict.fromkeys(example.source for example in [pair, *sentences.examples])  # each once
     write_page([models["transformer"].look(source) for source in shown], page)
     return [page, *pictures]
-
-
-def as_pairs(pairs: Sequence[WorldPair]) -> PairSet:
-    """Sentences of the built-in corpus as training data."""
-    count = len(pairs)
-    return PairSet(
-        sources=[pair.source for pair in pairs],
-        targets=[pair.target for pair in pairs],
-        weights=np.ones(count, dtype=np.float32),
-        files=np.zeros(count, dtype=np.int32),
-        lines=np.arange(1, count + 1),
-        origins=(DataSource(world_pairs=count),),
-    )
 
 
 def _translate(model: Model, pairs: Sequence[WorldPair]) -> list[str]:

@@ -10,7 +10,7 @@ from regard.aligning import CountedPair, read_text
 from regard.api import Model
 from regard.data import antecedents, world
 from regard.data.antecedents import ResolvedFile, ResolvedText
-from regard.data.pairs import parse_data
+from regard.data.pairs import draw_world
 from regard.data.world import WorldPair
 from regard.errors import DataError
 from regard.evaluation import coreference
@@ -105,9 +105,7 @@ def read(model: Model, data: Sequence[str], split: world.Split, it_share: float 
     Raises:
         DataError: it cannot be read, or no text is left.
     """
-    if len(data) == 1 and (data[0] == "world" or data[0].startswith("world:")):
-        (source,) = parse_data(data)
-        pairs = list(world.generate(split, source.world_pairs, it_share=it_share))
+    if (pairs := draw_world(data, split, it_share=it_share)) is not None:
         rules = {name: baseline.antecedent for name, baseline in coreference.baselines(pairs).items()}
         return ExampleSet([Example.of_world(pair) for pair in pairs], rules, [])
     kinds = {name: antecedents.kind(name) for name in data if Path(name).is_file()}

@@ -8,9 +8,9 @@ from typing import Any
 
 import regard.api
 from regard.data import pairs as pair_data
-from regard.data import world
 from regard.data.filters import Filters
 from regard.data.pairs import PairSet
+from regard.data.world import WorldPair
 from regard.decoding.options import SearchOptions
 from regard.evaluation import coreference, metrics, paper
 from regard.evaluation.coreference import Baseline, GenderAccuracy
@@ -26,12 +26,8 @@ class ItReport:
     rules: dict[str, Baseline]  # rules without a model, on the same sentences
 
     @classmethod
-    def of(cls, outputs: Sequence[str], pairs: PairSet) -> "ItReport | None":
-        """Score translations of pairs; None if these are not the built-in corpus's, or have no *it*."""
-        if len(pairs.origins) != 1 or not pairs.origins[0].world_pairs:
-            return None
-        drawn = list(world.generate("test", pairs.origins[0].world_pairs))
-        gold = [drawn[line - 1] for line in pairs.lines]
+    def of(cls, outputs: Sequence[str], gold: Sequence[WorldPair]) -> "ItReport | None":
+        """Score translations; None if no sentence has an *it*."""
         accuracy = coreference.gender_accuracy(outputs, gold)
         return cls(accuracy, accuracy.interval(), coreference.baselines(gold)) if accuracy.total else None
 
@@ -136,13 +132,18 @@ def evaluate_models(
     source_language = source_language or translator.engine.source_language
     target_language = target_language or translator.engine.target_language
     languages = (source_language or None, target_language or None)
-    pairs, report = pair_data.load(
-        list(data),
-        source_language=languages[1 if reverse else 0],
-        target_language=languages[0 if reverse else 1],
-        filters=Filters.none(),
-        split="test",
-    )
+    gold = pair_data.draw_world(data, "test")
+    if gold is not None:
+        pairs, skipped = PairSet.of_world(gold), {}
+    else:
+        pairs, report = pair_data.load(
+            list(data),
+            source_language=languages[1 if reverse else 0],
+            target_language=languages[0 if reverse else 1],
+            filters=Filters.none(),
+            split="test",
+        )
+        skipped = dict(report.total.skipped)
     sources, references = (pairs.targets, pairs.sources) if reverse else (pairs.sources, pairs.targets)
     results = translator.translate(sources, options)
     outputs = [result.text for result in results]
@@ -162,12 +163,12 @@ def evaluate_models(
         exact=metrics.exact_match(outputs, references),
         lengths=metrics.by_length(sources, outputs, references, edges, target_language=target_language),
         flags=flags,
-        skipped=dict(report.total.skipped),
+        skipped=skipped,
         outputs=outputs,
         paper=paper.score(outputs, references, paper_language) if paper_language else None,
         against=str(against or ""),
         paired=paired,
-        it=None if reverse else ItReport.of(outputs, pairs),
+        it=None if reverse or gold is None else ItReport.of(outputs, gold),
     )
 
 

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy
 
@@ -18,6 +18,9 @@ from regard import formats
 from regard.data.filters import FilterReport, Filters, RowFilter
 from regard.errors import DataError
 from regard.formats import Row
+
+if TYPE_CHECKING:
+    from regard.data.world import WorldPair  # its modules take a while, and are read only where it is used
 
 Split = Literal["train", "dev", "test"]
 WORLD_PAIRS = 20_000  # of "world" without a number
@@ -62,6 +65,19 @@ class PairSet:
     lines: numpy.ndarray  # int64, (pairs,): 1-based line in that file
     origins: tuple[DataSource, ...]
 
+    @classmethod
+    def of_world(cls, pairs: "Sequence[WorldPair]") -> "PairSet":
+        """Sentences of the built-in corpus."""
+        count = len(pairs)
+        return cls(
+            sources=[pair.source for pair in pairs],
+            targets=[pair.target for pair in pairs],
+            weights=numpy.ones(count, dtype=numpy.float32),
+            files=numpy.zeros(count, dtype=numpy.int32),
+            lines=numpy.arange(1, count + 1, dtype=numpy.int64),
+            origins=(DataSource(world_pairs=count),),
+        )
+
     def __len__(self) -> int:
         return len(self.sources)
 
@@ -98,8 +114,7 @@ def parse_data(arguments: Sequence[str]) -> list[DataSource]:
     sources: list[DataSource] = []
     waiting: Path | None = None  # a plain file whose partner comes next
     for argument in arguments:
-        world = argument == "world" or argument.startswith("world:")
-        path, weight = (None, None) if world and not Path(argument).is_file() else path_and_weight(argument)
+        path, weight = (None, None) if _is_world(argument) else path_and_weight(argument)
         plain = path is not None and formats.kind(path) == "plain"
         if waiting is not None and not plain:
             raise _alone(waiting)
@@ -180,6 +195,22 @@ def load(
     weights = numpy.array([source.weight for source in sources], dtype=numpy.float32)[file_numbers]
     line_numbers = numpy.array(lines, dtype=numpy.int64)
     return PairSet(*texts, weights, file_numbers, line_numbers, tuple(sources)), report
+
+
+def draw_world(data: Sequence[str], split: Split, *, it_share: float = 0.3) -> "list[WorldPair] | None":
+    """The pairs of the built-in corpus with their gold, where DATA is world[:N] alone; else None.
+
+    Args:
+        it_share: share of sentences with an *it* to resolve.
+
+    Raises:
+        DataError: a bad world:N.
+    """
+    if len(data) != 1 or not _is_world(data[0]):
+        return None
+    from regard.data import world
+
+    return list(world.generate(split, _world_pairs(data[0]), it_share=it_share))
 
 
 def as_sources(data: Sequence[str] | Sequence[DataSource]) -> list[DataSource]:
@@ -316,6 +347,10 @@ def path_and_weight(argument: str) -> tuple[Path, float | None]:
     if not (math.isfinite(weight) and weight > 0):
         raise DataError(f"{argument}: the weight is {tail}. It must be a positive number, such as {head}:0.5.")
     return Path(head), weight
+
+
+def _is_world(argument: str) -> bool:
+    return (argument == "world" or argument.startswith("world:")) and not Path(argument).is_file()
 
 
 def _world_pairs(argument: str) -> int:

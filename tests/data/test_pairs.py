@@ -18,6 +18,7 @@ from regard.data.filters import REASONS, Filters, RowFilter, has_control_charact
 from regard.data.pairs import (
     DataSource,
     PairSet,
+    draw_world,
     fingerprint,
     hold_out,
     load,
@@ -141,6 +142,20 @@ def test_the_built_in_corpus_gets_count_split_and_seed(monkeypatch: pytest.Monke
     pairs, _ = load(["world:3"], split="dev", seed=5)
     assert pairs.sources == ["dev 5"] * 3
     assert pairs.where(2) == "world:3"
+
+
+def test_the_built_in_corpus_is_drawn_with_its_gold_where_it_stands_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    drawn = draw_world(["world:12"], "test")
+    assert drawn is not None
+    loaded, _ = load(["world:12"], filters=Filters.none(), split="test")
+    ours = PairSet.of_world(drawn)
+    assert (fingerprint(ours), ours.where(11)) == (fingerprint(loaded), loaded.where(11))
+    write(tmp_path, "world:3", ["a\tb"])
+    monkeypatch.chdir(tmp_path)
+    assert draw_world(["world:12", "world:12"], "test") is draw_world(["a.tsv"], "test") is None
+    assert draw_world(["world:3"], "test") is None, "a file of that name"
 
 
 # Filters
