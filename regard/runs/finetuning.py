@@ -20,7 +20,6 @@ from regard.models import ENCODERS
 from regard.models.folder import save_encoder
 from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Encoder
-from regard.nn.layers import multiply_in_bf16
 from regard.runs.bases import encoder_base
 from regard.runs.card import write_label_card
 from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
@@ -32,7 +31,6 @@ from regard.training.batches import ExamplesByEpoch, epoch_order
 from regard.training.distil import DistilSettings, distil_loss, student_of
 from regard.training.examples import IdTexts, LabelBatch, encode_labelled
 from regard.training.loss import Losses, label_loss
-from regard.training.optimizer import WeightAverage, adamw
 from regard.training.plan import TrainingPlan
 
 _SAMPLES = 3  # dev texts that are shown at each validation
@@ -162,10 +160,7 @@ class Finetuning:
         )
         settings = FinetuneSettings(model_settings, plan, self.data, self.distil)
         self.folder.settle(settings.to_toml())
-        if plan.bf16_products:
-            multiply_in_bf16(model)
-        average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
-        learner = Learner(model, adamw(model, plan, model.levels()), average)
+        learner = Learner.of(model, plan, model.levels())
         facts = facts_of(settings.to_toml(), labelled.fingerprint(train_rows), labelled.fingerprint(dev_rows))
         dev = _rescaled(dev_rows, mean, spread) if self.task == "regress" else dev_rows
         dev_inputs = tokens.encode_all(dev.texts)

@@ -20,7 +20,6 @@ from regard.models import DECODERS, ENCODERS
 from regard.models.folder import LoadedDecoder, LoadedEncoder, arch_of, save_decoder, save_encoder
 from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Decoder
-from regard.nn.layers import multiply_in_bf16
 from regard.runs.bases import decoder_base, encoder_base
 from regard.runs.card import write_corpus_card
 from regard.runs.finetuning import DistilledLesson
@@ -34,7 +33,6 @@ from regard.runs.session import Learner, Lesson, Session
 from regard.runs.sizes import DECODER_SIZES, ENCODER_SIZES
 from regard.training.distil import DistilSettings, student_of
 from regard.training.masking import MaskedCorpus, Masking
-from regard.training.optimizer import WeightAverage, adamw
 from regard.training.running import RunningCorpus
 
 
@@ -112,8 +110,6 @@ class Pretraining:
         prints = [corpora.fingerprint(paths) if paths else "" for paths in (self.paths, dev_paths, old_paths)]
         torch.manual_seed(plan.seed)
         subject = self._writer(base) if self.writes else self._reader(base)
-        if plan.bf16_products:
-            multiply_in_bf16(subject.model)
         corpus = self._corpus(self.paths, subject, "corpus", prints[0])
         if dev_paths:
             train, dev = corpus, self._corpus(dev_paths, subject, "dev-corpus", prints[1])
@@ -123,8 +119,7 @@ class Pretraining:
         self.reporter.note(
             f"train: {train.num_tokens:,} tokens in {len(train):,} documents; dev: {dev.num_tokens:,} in {len(dev):,}"
         )
-        average = WeightAverage(subject.model, plan.average_decay) if plan.average_decay else None
-        learner = Learner(subject.model, adamw(subject.model, plan), average)
+        learner = Learner.of(subject.model, plan)
         facts = facts_of(settings, *prints)
         lesson = subject.lesson(train, dev)
         before: Mapping[str, float] = {}

@@ -14,7 +14,6 @@ from regard.models import build
 from regard.models.folder import LoadedModel
 from regard.models.folder import save as save_model
 from regard.models.protocol import Seq2Seq
-from regard.nn.layers import multiply_in_bf16
 from regard.runs.card import write_card
 from regard.runs.folder import RunFolder, facts_of
 from regard.runs.forgetting import ContinuedLesson, balance, score_before
@@ -23,7 +22,6 @@ from regard.runs.session import Learner, Lesson, Session
 from regard.runs.settings import Settings
 from regard.runs.translating import TranslationLesson
 from regard.training.batches import IdPairs, SampledPairs, encode_pairs, sample_pairs
-from regard.training.optimizer import WeightAverage, adamw
 
 
 class Run:
@@ -68,10 +66,7 @@ class Run:
         tokens = self._tokens(train_pairs)
         torch.manual_seed(plan.seed)
         model = self._model(tokens)
-        if plan.bf16_products:
-            multiply_in_bf16(model)
-        average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
-        learner = Learner(model, adamw(model, plan), average)
+        learner = Learner.of(model, plan)
         limit = model.config.max_length
         encoded = self._encode(train_pairs, tokens, limit)
         dev, dev_kept = encode_pairs(dev_pairs.sources, dev_pairs.targets, tokens, max_length=limit)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from regard.errors import CheckpointError, DataError, Stopped, StorageError
+from regard.nn.layers import multiply_in_bf16
 from regard.runs.reporter import Reporter
 from regard.runs.signals import stop_requests
 from regard.training import checkpoint
 from regard.training.batches import ExamplesByEpoch, Position, batches_from
 from regard.training.loop import Progress, train
 from regard.training.loss import Losses
-from regard.training.optimizer import WeightAverage, swapped
+from regard.training.optimizer import WeightAverage, adamw, swapped
 from regard.training.plan import TrainingPlan
 
 
@@ -30,6 +31,16 @@ class Learner:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     average: WeightAverage | None  # None: the last weights are validated and kept
+
+    @classmethod
+    def of(
+        cls, model: nn.Module, plan: TrainingPlan, levels: Sequence[Sequence[nn.Parameter]] | None = None
+    ) -> "Learner":
+        """A model made ready to be trained as the plan says; `levels` as in `training.optimizer.adamw`."""
+        if plan.bf16_products:
+            multiply_in_bf16(model)
+        average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
+        return cls(model, adamw(model, plan, levels), average)
 
 
 @dataclass(frozen=True)
