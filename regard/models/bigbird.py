@@ -1,7 +1,8 @@
 """BigBird (Zaheer et al. 2020): BERT whose attention grows with the length of a text, not with its square."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+import torch
 from torch import Tensor
 
 from regard.errors import ConfigError
@@ -74,3 +75,25 @@ class BigBird(Bert):
             num_random_blocks=config.num_random_blocks,
             seed=config.random_blocks_seed,
         )
+
+
+def lengthen(bert: Bert, max_length: int) -> BigBird:
+    """A BigBird that begins with what a BERT or a shorter BigBird has learnt, and takes texts of `max_length` tokens.
+
+    All weights are the model's own; its position vectors come again and again until there are enough, so that a token's
+    neighbours stand where it was trained to see them (Beltagy et al. 2020, section 5; Zaheer et al. 2020 began so too,
+    from RoBERTa). A short text, which attends in full, gets the states that the old model gives it.
+
+    Raises:
+        ConfigError: the model takes texts of that length already.
+    """
+    old = bert.config
+    if max_length <= old.max_length:
+        raise ConfigError(f"this encoder takes texts of {old.max_length:,} tokens; {max_length:,} is not longer.")
+    pooling = {} if isinstance(bert, BigBird) else {"pool_activation": "tanh"}
+    weights = bert.state_dict()
+    table = weights["positions.weight"]  # (old length, hidden)
+    long = BigBird(BigBirdConfig(**{**asdict(old), **pooling, "max_length": max_length})).to(table)
+    rows = torch.arange(max_length, device=table.device) % old.max_length
+    long.load_state_dict({**weights, "positions.weight": table[rows]})
+    return long

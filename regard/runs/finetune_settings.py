@@ -52,11 +52,11 @@ class HeadSettings:
     dropout: float = 0.1  # before the head
     vocab_size: int = 8_000  # from nothing: at most
     lowercase: bool = True  # from nothing
-    max_length: int = 512  # from nothing
+    max_length: int = 0  # tokens of a text; 0: 512 from nothing, else what the base takes; more lengthens a BERT
 
     def __post_init__(self) -> None:
         check_task(self.task)
-        if self.vocab_size < 10 or self.max_length < 3:
+        if self.vocab_size < 10 or (self.max_length and self.max_length < 3):
             raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 3")
 
 

@@ -13,10 +13,12 @@ from regard.data import labelled
 from regard.data.labelled import LabelledSet, LabelTask, check_task
 from regard.data.text_tokens import TextIds, TextTokens
 from regard.engines.encoder import EncoderEngine
-from regard.errors import DataError, ModelError
+from regard.errors import ConfigError, DataError, ModelError
 from regard.evaluation.calibration import temperature
 from regard.judging import judge
 from regard.models import ENCODERS
+from regard.models.bert import Bert
+from regard.models.bigbird import lengthen
 from regard.models.folder import save_encoder
 from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Encoder
@@ -34,6 +36,7 @@ from regard.training.loss import Losses, label_loss
 from regard.training.plan import TrainingPlan
 
 _SAMPLES = 3  # dev texts that are shown at each validation
+_LENGTH = 512  # tokens that an encoder from nothing takes, if nothing is said
 _NUMBER = "value"  # the label of a head that predicts a number
 
 
@@ -192,11 +195,12 @@ class Finetuning:
                 TextTokens.load, lambda: TextTokens.train_wordpiece(lambda: texts, size, lowercase=lowercase)
             )
             arch, sizes = ENCODER_SIZES[name]
-            values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": self.model.max_length, "pooled": True}
+            length = self.model.max_length or _LENGTH
+            values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": length, "pooled": True}
             config_class, model_class = ENCODERS[arch]
             return TaskModel(model_class(from_dict(config_class, values, name)), head), tokens, self.model
         loaded, digest = encoder_base(name)
-        encoder = loaded.model.encoder
+        encoder = self._of_length(loaded.model.encoder)
         if not encoder.config.pooled and head.task == "classify":
             encoder = _pooled(encoder)
         model = TaskModel(encoder, head)
@@ -207,6 +211,19 @@ class Finetuning:
             model.head.load_state_dict(loaded.model.head.state_dict())  # the same question as before
         assert loaded.tokens is not None
         return model, loaded.tokens, dataclasses.replace(self.model, base_sha256=digest)
+
+    def _of_length(self, encoder: Encoder) -> Encoder:
+        """The base as it is, or lengthened where the settings ask for longer texts than it takes."""
+        given, taken = self.model.max_length, encoder.config.max_length
+        if given in (0, taken):
+            return encoder
+        if given < taken or not isinstance(encoder, Bert):
+            raise ConfigError(
+                f"{self.where}: model.max_length is {given:,}, but {self.model.base} takes {taken:,} tokens. "
+                f"Leave it out; a BERT or BigBird can be asked for more, and is lengthened to a BigBird."
+            )
+        self.reporter.note(f"{self.model.base} takes {taken:,} tokens: lengthened to a BigBird that takes {given:,}.")
+        return lengthen(encoder, given)
 
     def _teacher(self) -> tuple[TaskModel, TextTokens, HeadSettings]:
         loaded, digest = encoder_base(self.model.base)
@@ -235,7 +252,10 @@ class Finetuning:
         inputs = tokens.encode_all(rows.texts)
         encoded = encode_labelled(rows, inputs, labels, max_length=limit, pad_id=tokens.id_of("pad"))
         if too_long := len(rows) - len(encoded):
-            self.reporter.note(f"{too_long:,} training texts have more than {limit:,} tokens: not trained on.")
+            self.reporter.note(
+                f"{too_long:,} training texts have more than {limit:,} tokens: not trained on. "
+                f"A BERT or BigBird can be lengthened: --set model.max_length=4096"
+            )
         return encoded
 
 

@@ -10,6 +10,7 @@ from tiny_model import make_encoder, make_encoder_folder, make_text_tokens
 import regard
 from regard.errors import ConfigError
 from regard.models import build_encoder
+from regard.models.bigbird import lengthen
 from regard.models.folder import load_encoder
 from regard.nn import attention
 from regard.nn.blocks import BlockPattern
@@ -129,3 +130,22 @@ def test_dropout_of_weights_is_a_function_of_the_seed(tmp_path) -> None:
         found.append(model.encoder.encode(tokens).states)
     assert torch.equal(found[0], found[1])
     assert not torch.allclose(found[0], found[2])
+
+
+@pytest.mark.parametrize("arch", ["bert", "bigbird"])
+def test_a_lengthened_encoder_goes_on_with_what_it_knows(arch) -> None:
+    """A short text gets the same states; beyond the old length, positions come again; nothing else is new."""
+    torch.manual_seed(0)
+    sizes = {key: value for key, value in SIZES.items() if arch == "bigbird" or "block" not in key}
+    short = build_encoder(arch, {**sizes, "max_length": 20, "pooled": True}, {"task": "mask"}).double().eval().encoder
+    for parameter in short.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    long = lengthen(short, 90).eval()
+    few = Padded(torch.randint(30, (2, 20)), torch.tensor([20, 9]))
+    torch.testing.assert_close(long.encode(few).states, short.encode(few).states, rtol=0, atol=1e-12)
+    assert torch.equal(long.pool(long.encode(few).states), short.pool(long.encode(few).states))
+    assert torch.equal(long.positions.weight[20:40], short.positions.weight)
+    assert torch.equal(long.positions.weight[80:], short.positions.weight[:10])
+    assert long.encode(texts()).states.isfinite().all()
+    with pytest.raises(ConfigError, match="takes texts of 20 tokens; 20 is not longer"):
+        lengthen(short, 20)

@@ -66,7 +66,7 @@ def train(
 
     listener = Dying()
     labelled = LabelledData(train=(data,), dev_rows=16)
-    head = HeadSettings(base=str(base), task=task, vocab_size=60, max_length=32)
+    head = HeadSettings(base=str(base), task=task, vocab_size=60, max_length=0 if Path(base).exists() else 32)
     run = Finetuning(out, head, {**SETTINGS, **training}, labelled, reporter=listener)
     return run.train(*prepare_labelled(labelled, run.task, run.seed, listener.note)), listener
 
@@ -216,3 +216,28 @@ def test_a_long_text_is_read_by_blocks(tmp_path: Path) -> None:
     assert found[0].label in ("0", "1")
     with pytest.raises(ModelError, match="Split the text"):
         regard.load(tmp_path / "run").predict(["the dog " * 600])
+
+
+def test_a_bert_asked_for_longer_texts_becomes_a_bigbird(tmp_path: Path, base: Path) -> None:
+    data = tmp_path / "long.tsv"
+    data.write_text("".join(f"{number % 2}\t{'the dog sees ' * (30 + number)}\n" for number in range(40)))
+    labelled = LabelledData(train=(str(data),), dev_rows=6)
+    taken = load_encoder(base).model.encoder.config.max_length
+
+    def run(folder: Path, base: Path, max_length: int) -> Listener:
+        listener = Listener()
+        head = HeadSettings(base=str(base), task="classify", max_length=max_length)
+        lesson = Finetuning(folder, head, {**SETTINGS, "max_steps": 2}, labelled, "x", listener)
+        lesson.train(*prepare_labelled(labelled, lesson.task, lesson.seed, listener.note))
+        return listener
+
+    with pytest.raises(DataError, match=r"none of 36 texts fits into \d+ tokens"):
+        run(tmp_path / "short", base, 0)
+    listener = run(tmp_path / "long", base, 200)
+    assert f"{base} takes {taken} tokens: lengthened to a BigBird that takes 200." in listener.notes
+    assert load_encoder(tmp_path / "long").model.encoder.config.max_length == 200
+    assert regard.load(tmp_path / "long").predict([" ".join(["the dog sees"] * 40)])
+    distilbert = make_encoder_folder(tmp_path / "distilbert", arch="distilbert")
+    for other, length in ((base, taken - 1), (distilbert, 200)):
+        with pytest.raises(ConfigError, match=rf"x: model.max_length is {length}, but .* Leave it out"):
+            run(tmp_path / "refused", other, length)
