@@ -216,3 +216,13 @@ def test_a_long_text_is_read_by_blocks(tmp_path: Path) -> None:
     assert found[0].label in ("0", "1")
     with pytest.raises(ModelError, match="Split the text"):
         regard.load(tmp_path / "run").predict(["the dog " * 600])
+
+
+@pytest.mark.parametrize(("task", "kept_apart"), [("classify", "no text shared"), ("pair", "no pair shared")])
+def test_what_is_held_out_is_said_as_it_is(tmp_path: Path, task: Any, kept_apart: str) -> None:
+    rows = "".join(f"{number % 2}\ttext {number}\tthe same in every row\n" for number in range(40))
+    (tmp_path / "rows.tsv").write_text(rows, encoding="utf-8")
+    notes: list[str] = []
+    data = LabelledData(train=(str(tmp_path / "rows.tsv"),))
+    assert len(prepare_labelled(data, task, 1, notes.append)[1]) == 4
+    assert kept_apart in notes[-1]
