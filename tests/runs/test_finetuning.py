@@ -241,3 +241,13 @@ def test_a_bert_asked_for_longer_texts_becomes_a_bigbird(tmp_path: Path, base: P
     for other, length in ((base, taken - 1), (distilbert, 200)):
         with pytest.raises(ConfigError, match=rf"x: model.max_length is {length}, but .* Leave it out"):
             run(tmp_path / "refused", other, length)
+
+
+@pytest.mark.parametrize(("task", "kept_apart"), [("classify", "no text shared"), ("pair", "no pair shared")])
+def test_what_is_held_out_is_said_as_it_is(tmp_path: Path, task: Any, kept_apart: str) -> None:
+    rows = "".join(f"{number % 2}\ttext {number}\tthe same in every row\n" for number in range(40))
+    (tmp_path / "rows.tsv").write_text(rows, encoding="utf-8")
+    notes: list[str] = []
+    data = LabelledData(train=(str(tmp_path / "rows.tsv"),))
+    assert len(prepare_labelled(data, task, 1, notes.append)[1]) == 4
+    assert kept_apart in notes[-1]
