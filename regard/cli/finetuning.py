@@ -150,6 +150,7 @@ def _finetune_encoder(
     from regard.runs.data import prepare_labelled
     from regard.runs.finetune_settings import HeadSettings, LabelledData
     from regard.runs.finetuning import Finetuning
+    from regard.runs.reporter import listed_scores
 
     tables, where = given
     labelled = data_table(LabelledData, tables, where, train=data, **said)
@@ -159,8 +160,7 @@ def _finetune_encoder(
     train_rows, dev_rows = prepare_labelled(labelled, run.task, run.seed, reporter.note)
     with reporter:
         best = run.train(train_rows, dev_rows)
-    scores = ", ".join(f"{key[4:]} {value:.4g}" for key, value in best.items() if key.startswith("dev_"))
-    reporter.note(f"best: step {best['step']:,}, dev {scores}")
+    reporter.note(f"best: step {best['step']:,}, dev {listed_scores(best)}")
     pair = " --pair" if task == "pair" else ""
     reporter.note(f"model: {out / 'model'}   try: regard predict {out}{pair} < text.txt")
 
@@ -252,6 +252,7 @@ def distil(
     from regard.runs.finetuning import Finetuning
     from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
     from regard.runs.pretraining import Pretraining
+    from regard.runs.reporter import listed_scores
     from regard.training.distil import DistilSettings
 
     tables, where = tables_of(config, settings, "distil")
@@ -274,8 +275,7 @@ def distil(
         train_rows, dev_rows = prepare_labelled(labelled, run.task, run.seed, reporter.note)
         with reporter:
             best = run.train(train_rows, dev_rows)
-    scores = ", ".join(f"{key[4:]} {value:.4g}" for key, value in best.items() if key.startswith("dev_"))
-    reporter.note(f"best: step {best['step']:,}, dev {scores}")
+    reporter.note(f"best: step {best['step']:,}, dev {listed_scores(best)}")
     reporter.note(f"model: {out / 'model'}")
 
 
