@@ -16,7 +16,7 @@ from regard.cli.options import (
     SetOption,
     TextOption,
     ToOption,
-    data_settings_of,
+    data_table,
     read_tables,
 )
 from regard.errors import ConfigError, ModelError
@@ -48,9 +48,7 @@ def pretrain(
     from regard.runs.pretraining import Pretraining
 
     tables, where = tables_of(config, settings)
-    said = {"dev": dev, "documents": documents}
-    given = {**tables.get("data", {}), **{key: value for key, value in said.items() if value}, "train": corpus}
-    data = from_dict(CorpusSettings, given, f"{where}, [data]")
+    data = data_table(CorpusSettings, tables, where, train=corpus, dev=dev, documents=documents)
     model = from_dict(ModelSettings, {**tables.get("model", {}), "base": arch}, f"{where}, [model]")
     with ConsoleReporter() as reporter:
         best = Pretraining(out, model, tables.get("training", {}), data, where, reporter).train()
@@ -152,18 +150,17 @@ def _finetune_encoder(
     from regard.runs.data import prepare_labelled
     from regard.runs.finetune_settings import HeadSettings, LabelledData
     from regard.runs.finetuning import Finetuning
+    from regard.runs.reporter import listed_scores
 
     tables, where = given
-    values = {**tables.get("data", {}), **{key: value for key, value in said.items() if value}, "train": data}
-    labelled = from_dict(LabelledData, values, f"{where}, [data]")
+    labelled = data_table(LabelledData, tables, where, train=data, **said)
     head = from_dict(HeadSettings, {**tables.get("model", {}), "base": model, "task": task}, f"{where}, [model]")
     reporter = ConsoleReporter()
     run = Finetuning(out, head, tables.get("training", {}), labelled, where, reporter)
     train_rows, dev_rows = prepare_labelled(labelled, run.task, run.seed, reporter.note)
     with reporter:
         best = run.train(train_rows, dev_rows)
-    scores = ", ".join(f"{key[4:]} {value:.4g}" for key, value in best.items() if key.startswith("dev_"))
-    reporter.note(f"best: step {best['step']:,}, dev {scores}")
+    reporter.note(f"best: step {best['step']:,}, dev {listed_scores(best)}")
     pair = " --pair" if task == "pair" else ""
     reporter.note(f"model: {out / 'model'}   try: regard predict {out}{pair} < text.txt")
 
@@ -183,10 +180,11 @@ def _continue_translator(
     from regard.runs.bases import translator_base
     from regard.runs.data import dev_pairs_of, prepare_data
     from regard.runs.run import Run
-    from regard.runs.settings import settings_on
+    from regard.runs.settings import DataSettings, settings_on
 
     tables, where = given
-    data_settings = data_settings_of(tables, where, train=data, dev=dev, filter=False if no_filter else None, **said)
+    kept = False if no_filter else None
+    data_settings = data_table(DataSettings, tables, where, train=data, dev=dev, filter=kept, **said)
     base, digest = translator_base(model)
     complete = settings_on(tables, data_settings, model, base, digest, where)
     make_metric(complete.training.dev_metric)  # a missing library shows before the data is read
@@ -205,7 +203,6 @@ def _continue_language_model(
     model: str, data: list[str], out: Path, given: tuple[dict[str, dict[str, Any]], str], **said: object
 ) -> None:
     from regard.api import LanguageModel, kind_of
-    from regard.config import from_dict
     from regard.progress import ConsoleReporter
     from regard.runs.pretrain_settings import CorpusSettings, settings_on
     from regard.runs.pretraining import Pretraining
@@ -219,8 +216,7 @@ def _continue_language_model(
     if (kind := kind_of(model)) is not LanguageModel:
         raise ModelError(f"{model}: is {kind.kind}; --task lm goes on with {LanguageModel.kind}.")
     chosen, training = settings_on(tables, model, where)
-    values = {**tables.get("data", {}), **{key: value for key, value in said.items() if value}, "train": data}
-    corpus = from_dict(CorpusSettings, values, f"{where}, [data]")
+    corpus = data_table(CorpusSettings, tables, where, train=data, **said)
     with ConsoleReporter() as reporter:
         best = Pretraining(out, chosen, training, corpus, where, reporter).train()
     reporter.note(f"best: step {best['step']:,}, {best['dev_loss']:.3f} nats a token")
@@ -256,6 +252,7 @@ def distil(
     from regard.runs.finetuning import Finetuning
     from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
     from regard.runs.pretraining import Pretraining
+    from regard.runs.reporter import listed_scores
     from regard.training.distil import DistilSettings
 
     tables, where = tables_of(config, settings, "distil")
@@ -265,24 +262,20 @@ def distil(
     model = {**tables.get("model", {}), "base": str(teacher)}
     reporter = ConsoleReporter()
     if head.task == "mask":
-        given = {**tables.get("data", {}), **({"dev": dev} if dev else {}), "train": data}
-        corpus = from_dict(CorpusSettings, given, f"{where}, [data]")
+        corpus = data_table(CorpusSettings, tables, where, train=data, dev=dev)
         masked = from_dict(ModelSettings, model, f"{where}, [model]")
         with reporter:
             best = Pretraining(out, masked, tables.get("training", {}), corpus, where, reporter, student).train()
     else:
         single = "regress" if len(head.labels) == 1 else "classify"
         task = "tag" if head.task == "tag" else "pair" if pair or other else single
-        said = {"dev": dev, "label": label, "text": text, "other": other}
-        given = {**tables.get("data", {}), **{key: value for key, value in said.items() if value}, "train": data}
-        labelled = from_dict(LabelledData, given, f"{where}, [data]")
+        labelled = data_table(LabelledData, tables, where, train=data, dev=dev, label=label, text=text, other=other)
         settings_of_head = from_dict(HeadSettings, {**model, "task": task}, f"{where}, [model]")
         run = Finetuning(out, settings_of_head, tables.get("training", {}), labelled, where, reporter, student)
         train_rows, dev_rows = prepare_labelled(labelled, run.task, run.seed, reporter.note)
         with reporter:
             best = run.train(train_rows, dev_rows)
-    scores = ", ".join(f"{key[4:]} {value:.4g}" for key, value in best.items() if key.startswith("dev_"))
-    reporter.note(f"best: step {best['step']:,}, dev {scores}")
+    reporter.note(f"best: step {best['step']:,}, dev {listed_scores(best)}")
     reporter.note(f"model: {out / 'model'}")
 
 

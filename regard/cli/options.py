@@ -2,11 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from regard.errors import ConfigError
+
+Data = TypeVar("Data")
 
 DataArgument = Annotated[
     list[str],
@@ -46,17 +48,18 @@ def read_tables(config: Path | None, settings: list[str] | None) -> tuple[dict[s
     return tables, " and ".join([*given, "--set"] if settings else given) or "settings"
 
 
-def data_settings_of(
-    tables: dict[str, dict[str, Any]], where: str, *, train: list[str], dev: list[str] | None, **options: object
-) -> Any:
-    """The [data] table, taken out of the others, with what the command line says put over it."""
+def data_table(
+    kind: type[Data], tables: dict[str, dict[str, Any]], where: str, *, train: list[str], **options: object
+) -> Data:
+    """The [data] table, taken out of the others, with what the command line says put over it.
+
+    Args:
+        options: an empty one says nothing; of those that are on or off only `filter` can be turned off.
+    """
     from regard.config import from_dict
-    from regard.runs.settings import DataSettings
 
     said = {key: value for key, value in options.items() if value or (key, value) == ("filter", False)}
-    if dev:
-        said["dev"] = dev
-    return from_dict(DataSettings, {**tables.pop("data", {}), **said, "train": train}, f"{where}, [data]")
+    return from_dict(kind, {**tables.pop("data", {}), **said, "train": train}, f"{where}, [data]")
 
 
 def length_edges(lengths: str) -> tuple[int, ...]:

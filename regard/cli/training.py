@@ -16,7 +16,7 @@ from regard.cli.options import (
     ReverseOption,
     SetOption,
     ToOption,
-    data_settings_of,
+    data_table,
     length_edges,
     read_tables,
     say,
@@ -69,10 +69,11 @@ def train(
     from regard.progress import ConsoleReporter
     from regard.runs.data import prepare_data
     from regard.runs.run import Run
-    from regard.runs.settings import settings_from
+    from regard.runs.settings import DataSettings, settings_from
 
     tables, where = read_tables(config, settings)
-    data_settings = data_settings_of(
+    data_settings = data_table(
+        DataSettings,
         tables,
         where,
         train=data,
@@ -118,6 +119,7 @@ def compare(
     from regard.compare import draw, report_lines, run, to_json
     from regard.look import style
     from regard.progress import ConsoleReporter
+    from regard.runs.settings import DataSettings
 
     edges, picture = length_edges(lengths), out / "compare.png"
     style.check(picture)
@@ -125,7 +127,8 @@ def compare(
     training = tables.setdefault("training", {})
     if minutes is not None or "max_minutes" not in training:
         training["max_minutes"] = 10.0 if minutes is None else minutes
-    data_settings = data_settings_of(
+    data_settings = data_table(
+        DataSettings,
         tables,
         where,
         train=data,

@@ -183,13 +183,7 @@ class _Places:
         pair = task == "pair"
         if isinstance(first.values, dict):
             keys = list(first.values)
-            label = columns.label or _usual(_LABEL_NAMES, keys)
-            text = columns.text or _some(_usual(_TEXT_NAMES, keys))
-            other = columns.other or (_usual(_OTHER_NAMES, keys) if pair else "")
-            missing = [name for name in (label, *text, other) if name and name not in keys]
-            if missing or not label or not text or (pair and not other):
-                raise _no_column(path, first.line, missing, keys, pair)
-            return cls(label, text, other, heading=False)
+            return cls(*_by_name(path, first.line, keys, keys, columns, pair), heading=False)
         cells = [str(cell).strip() for cell in first.values]
         given = [name for name in (columns.label, *columns.text, columns.other) if name]
         named = bool(given) and not given[0].isdecimal()
@@ -197,12 +191,7 @@ class _Places:
         usual = not given and _usual(_LABEL_NAMES, lowered) and _usual(_TEXT_NAMES, lowered)
         if named or usual:
             where = cells if named else lowered
-            label = columns.label or _usual(_LABEL_NAMES, where)
-            text = columns.text or _some(_usual(_TEXT_NAMES, where))
-            other = columns.other or (_usual(_OTHER_NAMES, where) if pair else "")
-            missing = [name for name in (label, *text, other) if name and name not in where]
-            if missing or not label or not text or (pair and not other):
-                raise _no_column(path, first.line, missing, cells, pair)
+            label, text, other = _by_name(path, first.line, where, cells, columns, pair)
             places = [where.index(name) for name in text]
             return cls(where.index(label), tuple(places), where.index(other) if other else None, heading=True)
         numbers = [int(columns.label or 1) - 1, *(int(name) - 1 for name in columns.text or ("2",))]
@@ -280,6 +269,24 @@ def _check_number(label: str, where: str) -> None:
         number = float("nan")
     if not abs(number) < float("inf"):
         raise DataError(f"{where}: the label {label[:40]!r} is no finite number, as --task regress needs.")
+
+
+def _by_name(
+    path: Path, line: int, names: Sequence[str], shown: Sequence[str], columns: Columns, pair: bool
+) -> tuple[str, tuple[str, ...], str]:
+    """The names of label, text and second text: those that a person gave, else usual ones.
+
+    Args:
+        names: that are there.
+        shown: the same as they stand in the file, for the message.
+    """
+    label = columns.label or _usual(_LABEL_NAMES, names)
+    text = columns.text or _some(_usual(_TEXT_NAMES, names))
+    other = columns.other or (_usual(_OTHER_NAMES, names) if pair else "")
+    missing = [name for name in (label, *text, other) if name and name not in names]
+    if missing or not label or not text or (pair and not other):
+        raise _no_column(path, line, missing, shown, pair)
+    return label, text, other
 
 
 def _usual(names: Sequence[str], present: Sequence[str]) -> str:

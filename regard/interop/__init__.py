@@ -47,11 +47,15 @@ def import_folder(source: Path, out: Path) -> list[str]:
 def export_folder(source: Path, out: Path) -> list[str]:
     """Write a model folder, or the model of a run folder, as one that `transformers` loads.
 
+    Args:
+        out: the new folder; there must be nothing of that name.
+
     Returns:
         What is not quite as it was, a sentence each.
 
     Raises:
-        ModelError: no such folder, `transformers` has no such model, or there is something of the name `out`.
+        ModelError: the folder is broken, or `transformers` cannot express the model; the message says what stands in
+            the way.
         StorageError: the disk refused.
     """
     arch = arch_of(source)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regard.config import from_dict, to_dict
 from regard.errors import ConfigError, ModelError
-from regard.interop import huggingface, places
+from regard.interop import cards, huggingface, places
 from regard.interop.bert_names import FAMILIES, HARMLESS, TASKS, VALUES, Family, places_of, random_blocks_sentence
 from regard.interop.bert_tokens import read_tokens
 from regard.interop.huggingface import ForeignTensors
@@ -42,7 +42,8 @@ def import_folder(source: Path, out: Path) -> list[str]:
     if getattr(ours, "sparse", False) and ours.num_random_blocks:
         warnings.append(random_blocks_sentence(ours.num_random_blocks, ours.block_size))
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
-    card = huggingface.card(source, _architecture(config, str(source)), sum(map(torch.numel, weights.values())))
+    num_parameters = sum(map(torch.numel, weights.values()))
+    card = cards.imported(source, _architecture(config, str(source)), num_parameters)
     save_encoder(out, model, weights, tokens, card)
     return warnings
 

@@ -9,7 +9,7 @@ from tokenizers.models import WordPiece
 
 from regard.data.text_tokens import TOKENIZER_FILE, TextTokens, frame_with, read_tokenizer, wordpiece
 from regard.errors import ModelError
-from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, read_json, special_token, write_json
+from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, check_vocabulary, read_json, special_token, write_json
 
 _VOCABULARY_FILE = "vocab.txt"
 _SENTENCEPIECE_FILE = "spiece.model"  # of BigBird
@@ -50,11 +50,7 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[TextTokens | None, li
         return None, ["this folder has no tokenizer, so the model will not read text until it gets one."]
     present = {role: token for role, token in special.items() if tokenizer.token_to_id(token) is not None}
     tokens = TextTokens(tokenizer, present)
-    if tokens.vocab_size > vocab_size:
-        raise ModelError(
-            f"{folder}: its tokenizer has {tokens.vocab_size:,} tokens, the model knows {vocab_size:,}. "
-            "Both must come from one model."
-        )
+    check_vocabulary(folder, tokens.vocab_size, vocab_size)
     ids = tokens.encode("a").ids
     if "start" in present and (not ids or ids[0] != tokens.id_of("start")):
         raise ModelError(

@@ -1,7 +1,6 @@
 """Our encoders as folders that `transformers` loads: BERT, DistilBERT and BigBird, bare or with a head."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from regard.data.text_tokens import TextTokens
 from regard.errors import ModelError
-from regard.interop import huggingface, places
+from regard.interop import cards, huggingface, places
 from regard.interop.bert_names import FAMILIES, TASKS, VALUES, Family, places_of, random_blocks_sentence
 from regard.interop.bert_tokens import write_tokens
 from regard.models import ENCODERS
@@ -21,16 +20,7 @@ from regard.models.heads import TaskModel
 def export_folder(source: Path, out: Path) -> list[str]:
     """Write an encoder's folder as `save_pretrained` would: its states and logits there are those here.
 
-    Args:
-        source: model folder or run folder.
-        out: the new folder; there must be nothing of that name.
-
-    Returns:
-        What is not quite as it was, a sentence each.
-
-    Raises:
-        ModelError: the folder is broken, or the model is one that `transformers` cannot express.
-        StorageError: the disk refused.
+    What comes back and what is raised: see `regard.interop.export_folder`.
     """
     loaded = load_encoder(source)
     config, tensors, warnings = revert(loaded.model, str(source))
@@ -44,7 +34,12 @@ def export_folder(source: Path, out: Path) -> list[str]:
         if tokens is not None:
             write_tokens(folder, tokens, max_length=limit, reads_types=reads_types)
 
-    huggingface.write_folder(out, config, tensors, _card(source, config), write_more)
+    use = [
+        "    from transformers import AutoModel, AutoTokenizer",
+        f"    model = AutoModel.from_pretrained({json.dumps(source.resolve().name)})",
+    ]
+    card = cards.exported(source, config["architectures"][0], use=use)
+    huggingface.write_folder(out, config, tensors, card, write_more)
     return warnings
 
 
@@ -117,19 +112,3 @@ def _special_ids(tokens: TextTokens | None) -> dict[str, int | None]:
     roles = {"pad_token_id": "pad", "cls_token_id": "start", "sep_token_id": "end"}
     known = {} if tokens is None else {role: tokens.id_of(role) for role in tokens.special}
     return {**{key: known.get(role) for key, role in roles.items()}, "bos_token_id": None, "eos_token_id": None}
-
-
-def _card(source: Path, config: Mapping[str, Any]) -> str:
-    """README.md of the new folder."""
-    return "\n".join(
-        [
-            *("---", "library_name: transformers", "---", ""),
-            f"# {source.resolve().name}",
-            "",
-            f"A {config['architectures'][0]}, written by regard.",
-            "",
-            "    from transformers import AutoModel, AutoTokenizer",
-            f"    model = AutoModel.from_pretrained({json.dumps(source.resolve().name)})",
-            "",
-        ]
-    )

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regard.data.byte_tokens import ByteTokens
 from regard.errors import ModelError
-from regard.interop import huggingface, places
+from regard.interop import cards, huggingface, places
 from regard.interop.gpt2_names import ARCHITECTURES, FIXED, PREFIX, SETTINGS, places_of
 from regard.interop.gpt2_tokens import write_tokens
 from regard.models.folder import load_decoder
@@ -19,16 +19,7 @@ from regard.models.protocol import Decoder
 def export_folder(source: Path, out: Path) -> list[str]:
     """Write a language model's folder as `GPT2LMHeadModel.save_pretrained` and its tokenizer's would.
 
-    Args:
-        source: model folder or run folder.
-        out: the new folder; there must be nothing of that name.
-
-    Returns:
-        What is not quite as it was, a sentence each.
-
-    Raises:
-        ModelError: the folder is broken, or GPT-2 cannot express the model; the message says what stands in the way.
-        StorageError: the disk refused.
+    What comes back and what is raised: see `regard.interop.export_folder`.
     """
     loaded = load_decoder(source)
     tokens = loaded.tokens
@@ -43,8 +34,7 @@ def export_folder(source: Path, out: Path) -> list[str]:
             search = {**_special_ids(tokens), "suppress_tokens": list(silent)}
             huggingface.write_json(folder / huggingface.GENERATION_FILE, search)
 
-    head = "---\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n"
-    card = f"{head}\n# {source.resolve().name}\n\nA {ARCHITECTURES[0]}, written by regard.\n"
+    card = cards.exported(source, ARCHITECTURES[0], facts=["pipeline_tag: text-generation"])
     huggingface.write_folder(out, config, tensors, card, write_more)
     return ["this model has no tokenizer, so none was written."] if tokens is None else []
 

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from regard.errors import ModelError
-from regard.interop import huggingface, places
+from regard.interop import cards, huggingface, places
 from regard.interop.marian_names import ACTIVATIONS, layer_places
 from regard.interop.marian_tokens import write_tokens
 from regard.models.folder import load
@@ -17,16 +17,7 @@ from regard.models.transformer import Transformer
 def export_folder(source: Path, out: Path) -> list[str]:
     """Write a translator's folder as `MarianMTModel.save_pretrained` and its tokenizer's would.
 
-    Args:
-        source: model folder or run folder.
-        out: the new folder; there must be nothing of that name.
-
-    Returns:
-        What is not quite as it was, a sentence each.
-
-    Raises:
-        ModelError: the folder is broken, or MarianMT cannot express the model; the message says what stands in the way.
-        StorageError: the disk refused.
+    What comes back and what is raised: see `regard.interop.export_folder`.
     """
     loaded = load(source)
     tokens = loaded.tokens
@@ -50,8 +41,7 @@ def export_folder(source: Path, out: Path) -> list[str]:
         languages = (loaded.source_language, loaded.target_language)
         write_tokens(folder, tokens, languages, max_length=config["max_position_embeddings"])
 
-    head = "---\nlibrary_name: transformers\npipeline_tag: translation\n---\n"
-    card = f"{head}\n# {source.resolve().name}\n\nA MarianMTModel, written by regard.\n"
+    card = cards.exported(source, "MarianMTModel", facts=["pipeline_tag: translation"])
     huggingface.write_folder(out, config, tensors, card, write_more)
     return ["transformers scores translations by another rule for length, so its beam search may choose others."]
 

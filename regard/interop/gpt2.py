@@ -10,7 +10,7 @@ from torch import Tensor
 
 from regard.config import from_dict, to_dict
 from regard.errors import ConfigError, ModelError
-from regard.interop import huggingface, places
+from regard.interop import cards, huggingface, places
 from regard.interop.gpt2_names import ARCHITECTURES, HARMLESS, PLAIN, PREFIX, SETTINGS, places_of
 from regard.interop.gpt2_tokens import read_tokens
 from regard.interop.huggingface import ForeignTensors
@@ -39,7 +39,8 @@ def import_folder(source: Path, out: Path) -> list[str]:
         silent = [] if tokens is None else list(tokens.silent_ids_of(model.config.vocab_size))
         warnings += huggingface.generation_warnings(search, {"suppress_tokens": silent}, HARMLESS)
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
-    card = huggingface.card(source, _architecture(config, str(source)), sum(map(torch.numel, weights.values())))
+    num_parameters = sum(map(torch.numel, weights.values()))
+    card = cards.imported(source, _architecture(config, str(source)), num_parameters)
     save_decoder(out, model, weights, tokens, card)
     return warnings
 

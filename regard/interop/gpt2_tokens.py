@@ -12,7 +12,7 @@ import tokenizers
 from regard.data.byte_tokens import END, ByteTokens, from_merges
 from regard.data.text_tokens import TOKENIZER_FILE, read_tokenizer
 from regard.errors import ModelError
-from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, read_json, special_token, write_json
+from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, check_vocabulary, read_json, special_token, write_json
 
 _VOCABULARY_FILE, _MERGES_FILE, _ADDED_FILE = "vocab.json", "merges.txt", "added_tokens.json"
 _ROLES = {"bos_token": "start", "eos_token": "end", "pad_token": "pad"}
@@ -47,11 +47,7 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[ByteTokens | None, li
         tokens = ByteTokens(tokenizer, present)
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from error
-    if tokens.vocab_size > vocab_size:
-        raise ModelError(
-            f"{folder}: its tokenizer has {tokens.vocab_size:,} tokens, the model knows {vocab_size:,}. "
-            "Both must come from one model."
-        )
+    check_vocabulary(folder, tokens.vocab_size, vocab_size)
     return tokens, [] if "end" in present else [f"{special['end']} is no token, so the model cannot end a text."]
 
 

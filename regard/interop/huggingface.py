@@ -270,18 +270,17 @@ def special_token(value: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-def card(source: Path, architecture: str, parameters: int) -> str:
-    """README.md of a model folder that was made from another's."""
-    return "\n".join(
-        [
-            *("---", "library_name: regard", "---", ""),
-            f"# {source.resolve().name}",
-            "",
-            f"A {architecture}, imported from a Hugging Face folder; {parameters:,} parameters in float32.",
-            "Author, training data and licence are those of the original: see its card.",
-            "",
-        ]
-    )
+def check_vocabulary(folder: Path, num_tokens: int, vocab_size: int) -> None:
+    """Refuse a tokenizer with more tokens than the model knows; it may have fewer.
+
+    Raises:
+        ModelError: with both numbers.
+    """
+    if num_tokens > vocab_size:
+        raise ModelError(
+            f"{folder}: its tokenizer has {num_tokens:,} tokens, the model knows {vocab_size:,}. "
+            "Both must come from one model."
+        )
 
 
 def activation(name: Any, where: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from regard.config import from_dict
 from regard.errors import ConfigError, ModelError
-from regard.interop import huggingface, places
+from regard.interop import cards, huggingface, places
 from regard.interop.huggingface import ForeignTensors
 from regard.interop.marian_names import ACTIVATIONS, layer_places
 from regard.interop.marian_tokens import read_tokens
@@ -96,7 +96,12 @@ def import_folder(source: Path, out: Path) -> list[str]:
     model = convert(config, tensors, str(source))
     warnings += token_warnings + _model_warnings(settings, tensors, model)
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
-    card = _card(source, model, languages)
+    facts = ["pipeline_tag: translation"]
+    if all(languages):
+        facts += ["language:", *(f"- {language}" for language in languages)]
+    use = ["## Use", "", "    regard translate THIS-FOLDER < text.txt"]
+    num_parameters = sum(map(torch.numel, weights.values()))
+    card = cards.imported(source, "MarianMT model", num_parameters, facts=facts, use=use)
     save(out, model, weights, tokens, card, source_language=languages[0], target_language=languages[1])
     return warnings
 
@@ -277,27 +282,3 @@ def _model_warnings(settings: _MarianSettings, tensors: Mapping[str, Tensor], mo
             f"decoder_start_token_id {settings.decoder_start_token_id} is no control token; it will never be produced."
         )
     return warnings
-
-
-def _card(source: Path, model: Transformer, languages: tuple[str, str]) -> str:
-    """README.md of the new folder."""
-    head = ["---", "library_name: regard", "pipeline_tag: translation"]
-    if all(languages):
-        head += ["language:", *(f"- {language}" for language in languages)]
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return "\n".join(
-        [
-            *head,
-            "---",
-            "",
-            f"# {source.resolve().name}",
-            "",
-            f"A MarianMT model, imported from a Hugging Face folder; {parameters:,} parameters in float32.",
-            "Author, training data and licence are those of the original: see its card.",
-            "",
-            "## Use",
-            "",
-            "    regard translate THIS-FOLDER < text.txt",
-            "",
-        ]
-    )

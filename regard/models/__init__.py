@@ -1,6 +1,6 @@
 """The model families, one file each, and the tables that name them."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from regard.config import from_dict
 from regard.errors import ConfigError
@@ -29,6 +29,8 @@ DECODERS: dict[str, tuple[type, type[Decoder]]] = {
     "gpt": (GPTConfig, GPT),
 }
 
+Network = TypeVar("Network", Seq2Seq, Encoder, Decoder)
+
 
 def build(arch: str, values: dict[str, Any], where: str = "model") -> Seq2Seq:
     """Make a model from its family's name and its configuration as plain values.
@@ -36,10 +38,7 @@ def build(arch: str, values: dict[str, Any], where: str = "model") -> Seq2Seq:
     Raises:
         ConfigError: unknown family, unknown setting, or a value out of range.
     """
-    if arch not in MODELS:
-        raise ConfigError(f"{where}: unknown architecture {arch!r}. Known are {', '.join(MODELS)}.")
-    config_class, model_class = MODELS[arch]
-    return model_class(from_dict(config_class, values, where))
+    return _make(MODELS, "architecture", arch, values, where)
 
 
 def build_encoder(arch: str, values: dict[str, Any], head: dict[str, Any], where: str = "model") -> TaskModel:
@@ -48,10 +47,7 @@ def build_encoder(arch: str, values: dict[str, Any], head: dict[str, Any], where
     Raises:
         ConfigError: unknown family, unknown setting, or a value out of range.
     """
-    if arch not in ENCODERS:
-        raise ConfigError(f"{where}: unknown encoder {arch!r}. Known are {', '.join(ENCODERS)}.")
-    config_class, model_class = ENCODERS[arch]
-    encoder = model_class(from_dict(config_class, values, where))
+    encoder = _make(ENCODERS, "encoder", arch, values, where)
     return TaskModel(encoder, from_dict(HeadConfig, head, f"{where}, head"))
 
 
@@ -61,7 +57,13 @@ def build_decoder(arch: str, values: dict[str, Any], where: str = "model") -> De
     Raises:
         ConfigError: unknown family, unknown setting, or a value out of range.
     """
-    if arch not in DECODERS:
-        raise ConfigError(f"{where}: unknown language model {arch!r}. Known are {', '.join(DECODERS)}.")
-    config_class, model_class = DECODERS[arch]
+    return _make(DECODERS, "language model", arch, values, where)
+
+
+def _make(
+    table: dict[str, tuple[type, type[Network]]], kind: str, arch: str, values: dict[str, Any], where: str
+) -> Network:
+    if arch not in table:
+        raise ConfigError(f"{where}: unknown {kind} {arch!r}. Known are {', '.join(table)}.")
+    config_class, model_class = table[arch]
     return model_class(from_dict(config_class, values, where))

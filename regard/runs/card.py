@@ -7,6 +7,7 @@ from torch import nn
 
 from regard.models.heads import TaskModel
 from regard.runs.finetune_settings import FinetuneSettings
+from regard.runs.reporter import listed_scores
 from regard.runs.settings import Settings
 
 
@@ -73,7 +74,6 @@ def write_label_card(
     task, labels = settings.model.task, model.config.labels
     pipeline = "token-classification" if task == "tag" else "text-classification"
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    scores = ", ".join(f"{key[4:]} {value:.4g}" for key, value in best.items() if key.startswith("dev_"))
     data = settings.data
     taught = "to predict a number" if task == "regress" else f"{len(labels)} labels: {', '.join(labels)}"
     body = [
@@ -87,7 +87,7 @@ def write_label_card(
         f"Trained with regard {facts['versions']['regard']} on {num_train:,} texts; {parameters:,} parameters; "
         f"{taught}.",
         "",
-        f"Best of {num_dev:,} dev texts at step {best['step']:,}: {scores}.",
+        f"Best of {num_dev:,} dev texts at step {best['step']:,}: {listed_scores(best)}.",
         "",
         "## Use",
         "",

@@ -42,6 +42,11 @@ def told_scores(row: Mapping[str, Any], prefix: str) -> list[str]:
     return [told_score(name, row[prefix + name]) for name in _SCORES if prefix + name in row]
 
 
+def listed_scores(row: Mapping[str, Any]) -> str:
+    """All scores on the dev set by the names that rows give them, with commas."""
+    return ", ".join(f"{key[4:]} {value:.4g}" for key, value in row.items() if key.startswith("dev_"))
+
+
 def told_score(name: str, value: float) -> str:
     """A score as people read it: "chrF 45.6"."""
     return f"{_SCORES[name]} {value:.3f}" if name == "loss" else f"{_SCORES[name]} {value:,.1f}"
