@@ -1,6 +1,7 @@
 """BigBird (Zaheer et al. 2020): BERT whose attention grows with the length of a text, not with its square."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,10 +91,12 @@ def lengthen(bert: Bert, max_length: int) -> BigBird:
     old = bert.config
     if max_length <= old.max_length:
         raise ConfigError(f"this encoder takes texts of {old.max_length:,} tokens; {max_length:,} is not longer.")
-    pooling = {} if isinstance(bert, BigBird) else {"pool_activation": "tanh"}
+    values: dict[str, Any] = {**asdict(old), "max_length": max_length}
+    if not isinstance(bert, BigBird):
+        values["pool_activation"] = "tanh"  # BERT's
     weights = bert.state_dict()
     table = weights["positions.weight"]  # (old length, hidden)
-    long = BigBird(BigBirdConfig(**{**asdict(old), **pooling, "max_length": max_length})).to(table)
+    long = BigBird(BigBirdConfig(**values)).to(table)
     rows = torch.arange(max_length, device=table.device) % old.max_length
     long.load_state_dict({**weights, "positions.weight": table[rows]})
     return long
