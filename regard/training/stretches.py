@@ -41,9 +41,8 @@ def stretches(documents: np.ndarray, size: int, generator: np.random.Generator) 
     every `size`: so each border falls elsewhere the next time.
     """
     lengths = documents[:, 1] - documents[:, 0]
-    drawn = generator.integers(
-        1, size + 1, size=len(documents)
-    )  # for all documents: what one gets depends on none other
+    # Drawn for all documents, so that what one gets depends on no other.
+    drawn = generator.integers(1, size + 1, size=len(documents))
     first = np.where(lengths <= size, lengths, drawn)
     counts = 1 + -(-(lengths - first) // size)
     document = np.repeat(np.arange(len(documents)), counts)
