@@ -1,6 +1,7 @@
 """The command line: help, exit statuses, one sentence for a mistake."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -270,3 +271,16 @@ def test_import_says_what_it_wrote(run: Command, monkeypatch: pytest.MonkeyPatch
     found = run("import", tmp_path / "theirs", "-o", tmp_path / "ours")
     assert found.err == f"regard: warning: its licence is not known\nmodel: {tmp_path / 'ours'}\n"
     assert found.out == ""
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "64"), ("7", "7")])
+def test_kernels_of_few_shapes_are_kept(
+    monkeypatch: pytest.MonkeyPatch, run: Command, given: str | None, kept: str
+) -> None:
+    """The bound is there before torch is, and a person's own stays."""
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.setattr(os, "environ", {key: value for key, value in os.environ.items() if key != name})
+    if given:
+        os.environ[name] = given
+    run("--version")
+    assert os.environ[name] == kept

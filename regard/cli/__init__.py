@@ -38,6 +38,9 @@ for command in (  # in the order of `regard --help`
     app.command()(command)
 app.command("import")(training.import_model)
 app.command("export")(training.export_model)
+# torch's kernels are compiled for each shape of their inputs, and batches of text have thousands of shapes: by default 1,024
+# are kept, which in a long training come to gigabytes. Fewer cost no time (results/LOG.md). Read when the first one is made.
+_KERNEL_CACHE = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
 def main() -> None:
@@ -46,6 +49,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `regard ... | head` ends quietly
+    os.environ.setdefault(*_KERNEL_CACHE)
     # Results are UTF-8 whatever the locale says, and lines end at LF.
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
     try:
