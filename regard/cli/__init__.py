@@ -38,8 +38,10 @@ for command in (  # in the order of `regard --help`
     app.command()(command)
 app.command("import")(training.import_model)
 app.command("export")(training.export_model)
-# torch's kernels are compiled for each shape of their inputs, and batches of text have thousands of shapes: by default 1,024
-# are kept, which in a long training come to gigabytes. Fewer cost no time (results/LOG.md). Read when the first one is made.
+
+# torch's kernels are compiled for each shape of their inputs, and batches of text have thousands of shapes. By default
+# 1,024 are kept, which in a long training come to gigabytes; fewer cost no time (results/LOG.md). It is read when the
+# first one is made.
 _KERNEL_CACHE = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
