@@ -118,10 +118,11 @@ def finetune(name: str, task: Task, seed: int, steps: int) -> str:
     model = getattr(transformers, f"AutoModelFor{kind}").from_pretrained(WEIGHTS, num_labels=len(labels))
     engine = Engine(model, tokens)
 
+    inputs = tokens.encode_all(rows.texts)
+    ours = encode_labelled(rows, inputs, labels, max_length=engine.max_length, pad_id=tokens.id_of("pad"))
+
     def batches(batch_tokens: int) -> int:
         """That our recipe makes of an epoch."""
-        inputs = tokens.encode_all(rows.texts)
-        ours = encode_labelled(rows, inputs, labels, max_length=engine.max_length, pad_id=tokens.id_of("pad"))
         return len(epoch_order(ours, batch_tokens, seed, 0))
 
     training = {**tables["training"], "seed": seed, **({"max_steps": steps} if steps else {})}

@@ -60,6 +60,9 @@ def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, revi
     odds = [found["probabilities"]["yes"] / found["probabilities"]["no"] for found in (plain, calibrated)]
     assert odds[0] ** (1 / temperature) == pytest.approx(odds[1], rel=1e-6)
     student = tmp_path / "student"
+    longer = run("distil", out, reviews, *COLUMNS, "--out", student, *SMALL, "--set", "model.max_length=4096")
+    assert longer.status == 2
+    assert "model.max_length is 4,096, but a student takes as many tokens as its teacher" in longer.err
     smaller = run("distil", out, reviews, *COLUMNS, "--out", student, *SMALL)
     assert smaller.status == 0, smaller.err
     assert json.loads((student / "model" / "config.json").read_text())["model"]["num_layers"] == 1

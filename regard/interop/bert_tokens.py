@@ -9,7 +9,14 @@ from tokenizers.models import WordPiece
 
 from regard.data.text_tokens import TOKENIZER_FILE, TextTokens, frame_with, read_tokenizer, wordpiece
 from regard.errors import ModelError
-from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, check_vocabulary, read_json, special_token, write_json
+from regard.interop.huggingface import (
+    NO_TOKENIZER,
+    TOKENIZER_CONFIG_FILE,
+    check_vocabulary,
+    read_json,
+    special_token,
+    write_json,
+)
 
 _VOCABULARY_FILE = "vocab.txt"
 _SENTENCEPIECE_FILE = "spiece.model"  # of BigBird
@@ -47,7 +54,7 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[TextTokens | None, li
             "transformers and call its save_pretrained, which writes tokenizer.json."
         ]
     else:
-        return None, ["this folder has no tokenizer, so the model will not read text until it gets one."]
+        return None, [NO_TOKENIZER]
     present = {role: token for role, token in special.items() if tokenizer.token_to_id(token) is not None}
     tokens = TextTokens(tokenizer, present)
     check_vocabulary(folder, tokens.vocab_size, vocab_size)

@@ -12,7 +12,14 @@ import tokenizers
 from regard.data.byte_tokens import END, ByteTokens, from_merges
 from regard.data.text_tokens import TOKENIZER_FILE, read_tokenizer
 from regard.errors import ModelError
-from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, check_vocabulary, read_json, special_token, write_json
+from regard.interop.huggingface import (
+    NO_TOKENIZER,
+    TOKENIZER_CONFIG_FILE,
+    check_vocabulary,
+    read_json,
+    special_token,
+    write_json,
+)
 
 _VOCABULARY_FILE, _MERGES_FILE, _ADDED_FILE = "vocab.json", "merges.txt", "added_tokens.json"
 _ROLES = {"bos_token": "start", "eos_token": "end", "pad_token": "pad"}
@@ -41,7 +48,7 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[ByteTokens | None, li
             [token for token in dict.fromkeys(special.values()) if tokenizer.token_to_id(token) is not None]
         )
     else:
-        return None, ["this folder has no tokenizer, so the model will not read text until it gets one."]
+        return None, [NO_TOKENIZER]
     present = {role: token for role, token in special.items() if token and tokenizer.token_to_id(token) is not None}
     try:
         tokens = ByteTokens(tokenizer, present)

@@ -16,6 +16,7 @@ CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "mod
 GENERATION_FILE, TOKENIZER_CONFIG_FILE = "generation_config.json", "tokenizer_config.json"
 _MAX_JSON_BYTES = 1 << 26  # an index or vocabulary has some megabytes
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save, new and old
+NO_TOKENIZER = "this folder has no tokenizer, so the model will not read text until it gets one."
 PICKLE_NAMES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 PICKLE_ADVICE = (
     "Pickled weights can run code when they are opened, so they are not read. Convert them where you trust their "

@@ -235,6 +235,12 @@ class Finetuning:
                 f"{self.model.base}: has learnt {teacher.config.task!r} with {len(teacher.config.labels)} labels; "
                 f"a teacher for --task {self.task} was expected."
             )
+        taken = teacher.encoder.config.max_length
+        if self.model.max_length not in (0, taken):
+            raise ConfigError(
+                f"{self.where}: model.max_length is {self.model.max_length:,}, but a student takes as many tokens as "
+                f"its teacher, {taken:,}. Leave it out."
+            )
         assert loaded.tokens is not None
         return teacher, loaded.tokens, dataclasses.replace(self.model, base_sha256=digest)
 
