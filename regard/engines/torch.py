@@ -140,11 +140,11 @@ class TorchEngine:
             vectors = None if added is None else added.vectors(0, config.max_length)
             if added is None or vectors is None:
                 continue
-            scale = config.hidden_size**0.5 if config.embedding_scale is None else config.embedding_scale
+            embedding = getattr(network, f"{side}_embedding")
             found[side] = {
                 "kind": added.kind,
                 "vectors": vectors.numpy().copy(),
-                "tokens": (getattr(network, f"{side}_embedding").weight * scale).numpy(),
+                "tokens": (embedding.weight * embedding.scale).numpy(),
                 "sinusoidal": sinusoids(config.max_length, config.hidden_size).numpy(),
             }
         return found

@@ -24,6 +24,7 @@ class GNMTConfig:
     attention_size: int = 1024
     dropout: float = 0.2  # before each layer
     tied_embeddings: bool = True  # target embedding = output matrix
+    scaled_embeddings: bool = False  # token vectors are multiplied by √size, or these layers hardly hear them at first
     max_length: int = 256
 
     def __post_init__(self) -> None:
@@ -70,8 +71,9 @@ class GNMT(Seq2Seq):
         super().__init__()
         self.config = config
         hidden = config.hidden_size
-        self.source_embedding = Embedding(config.vocab_size, hidden)
-        self.target_embedding = Embedding(config.vocab_size, hidden)
+        scale = hidden**0.5 if config.scaled_embeddings else 1.0
+        self.source_embedding = Embedding(config.vocab_size, hidden, scale=scale)
+        self.target_embedding = Embedding(config.vocab_size, hidden, scale=scale)
         self.encoder_bottom = Bidirectional(LSTM, hidden, hidden // 2)
         self.encoder = nn.ModuleList(LSTM(hidden, hidden, batch_first=True) for _ in range(config.num_layers - 1))
         self.decoder_bottom = LSTM(hidden, hidden, batch_first=True)

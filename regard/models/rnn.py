@@ -22,6 +22,7 @@ class RNNConfig:
     num_layers: int = 1  # of the encoder and of the decoder
     dropout: float = 0.2  # on embeddings and before the output
     tied_embeddings: bool = True  # target embedding = output matrix
+    scaled_embeddings: bool = False  # token vectors are multiplied by √size, or these layers hardly hear them at first
     max_length: int = 256
 
     def __post_init__(self) -> None:
@@ -63,8 +64,9 @@ class RNN(Seq2Seq):
         super().__init__()
         self.config = config
         hidden, embedding = config.hidden_size, config.embedding_size
-        self.source_embedding = Embedding(config.vocab_size, embedding)
-        self.target_embedding = Embedding(config.vocab_size, embedding)
+        scale = embedding**0.5 if config.scaled_embeddings else 1.0
+        self.source_embedding = Embedding(config.vocab_size, embedding, scale=scale)
+        self.target_embedding = Embedding(config.vocab_size, embedding, scale=scale)
         self.encoder = GRU(embedding, hidden, config.num_layers, batch_first=True)
         self.initial = Linear(hidden, hidden)
         self.decoder = GRU(embedding + hidden, hidden, config.num_layers, batch_first=True)

@@ -23,6 +23,7 @@ class RNNSearchConfig:
     attention_size: int = 1000  # n'
     dropout: float = 0.2  # on embeddings, annotations and before the output; the paper has none
     tied_embeddings: bool = True  # target embedding = output matrix
+    scaled_embeddings: bool = False  # token vectors are multiplied by √size, or these layers hardly hear them at first
     max_length: int = 256
 
     def __post_init__(self) -> None:
@@ -59,8 +60,9 @@ class RNNSearch(Seq2Seq):
         super().__init__()
         self.config = config
         hidden, embedding = config.hidden_size, config.embedding_size
-        self.source_embedding = Embedding(config.vocab_size, embedding)
-        self.target_embedding = Embedding(config.vocab_size, embedding)
+        scale = embedding**0.5 if config.scaled_embeddings else 1.0
+        self.source_embedding = Embedding(config.vocab_size, embedding, scale=scale)
+        self.target_embedding = Embedding(config.vocab_size, embedding, scale=scale)
         self.encoder = Bidirectional(GRU, embedding, hidden)
         self.initial = Linear(hidden, hidden)  # W_s
         self.attention = AdditiveAttention(hidden, 2 * hidden, config.attention_size)

@@ -129,9 +129,12 @@ class Transformer(Seq2Seq):
     def __init__(self, config: TransformerConfig):
         super().__init__()
         self.config = config
-        self.source_embedding = Embedding(config.vocab_size, config.hidden_size)
+        scale = config.hidden_size**0.5 if config.embedding_scale is None else config.embedding_scale
+        self.source_embedding = Embedding(config.vocab_size, config.hidden_size, scale=scale)
         self.target_embedding = (
-            self.source_embedding if config.tied_embeddings else Embedding(config.vocab_size, config.hidden_size)
+            self.source_embedding
+            if config.tied_embeddings
+            else Embedding(config.vocab_size, config.hidden_size, scale=scale)
         )
         self.source_positions = PositionalEmbedding(config.positions, config.hidden_size, config.max_length)
         self.target_positions = PositionalEmbedding(config.positions, config.hidden_size, config.max_length)
@@ -222,9 +225,7 @@ class Transformer(Seq2Seq):
         }
 
     def _embed(self, embedding: Embedding, positions: PositionalEmbedding, ids: Tensor, first: int) -> Tensor:
-        scale = self.config.embedding_scale
-        scaled = embedding(ids) * (self.config.hidden_size**0.5 if scale is None else scale)
-        return self.dropout(positions(scaled, first))
+        return self.dropout(positions(embedding(ids), first))
 
 
 def _stack(weights: list[Tensor | None]) -> Tensor:

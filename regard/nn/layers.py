@@ -66,10 +66,22 @@ class Dropout(nn.Module):
 
 
 class Embedding(nn.Embedding):
-    """Token vectors, drawn from N(0, 1/size) so that a tied output layer starts with logits of order 1."""
+    """Token vectors, drawn from N(0, 1/size) so that a tied output layer starts with logits of order 1.
+
+    What is above them reads them multiplied by `scale`: with √size they are of order 1 there (Vaswani et al. 2017,
+    section 3.4).
+    """
+
+    def __init__(self, vocab_size: int, size: int, *, scale: float = 1.0):
+        super().__init__(vocab_size, size)
+        self.scale = scale
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=self.embedding_dim**-0.5)
+
+    def forward(self, input: Tensor) -> Tensor:
+        vectors = super().forward(input)
+        return vectors if self.scale == 1 else vectors * self.scale
 
 
 class Linear(nn.Linear):

@@ -21,8 +21,9 @@ def defaults(arch: str, num_pairs: int) -> dict[str, dict[str, Any]]:
         size, vocab_size, dropout = "medium", 16_000, 0.2
     else:
         size, vocab_size, dropout = "large", 32_000, 0.1
+    scaled = {} if arch == "transformer" else {"scaled_embeddings": True}  # the Transformer's always are
     return {
-        "model": {**_MODELS[arch][size], "dropout": dropout},
+        "model": {**_MODELS[arch][size], **scaled, "dropout": dropout},
         "tokens": {"vocab_size": vocab_size},
         "training": {**_TRAINING[arch], "bf16_products": fast_in_bf16()},
     }
