@@ -44,6 +44,12 @@ def both_ways(read: Callable[[str, Array], Array], x: Array) -> tuple[Array, Arr
     return read("forward_net", x), read("backward_net", x[::-1])[::-1]
 
 
+def read_tokens(p: Parameters, config: Any, side: str, ids: Sequence[int]) -> Array:
+    """Token vectors as a recurrent network reads them; the papers do not multiply them by √size."""
+    vectors = p[f"{side}_embedding.weight"][list(ids)]
+    return vectors * math.sqrt(vectors.shape[-1]) if config.scaled_embeddings else vectors
+
+
 # Bahdanau, Cho and Bengio 2015, appendix A. It leaves the biases out.
 
 
@@ -70,12 +76,12 @@ def gru(p: Parameters, name: str, x: Array) -> Array:
 
 
 def rnnsearch(p: Parameters, config: Any, source: Sequence[int], target: Sequence[int]) -> Found:
-    words = p["source_embedding.weight"][list(source)]
+    words = read_tokens(p, config, "source", source)
     forward, backward = both_ways(lambda name, x: gru(p, f"encoder.{name}", x), words)
     annotations = np.concatenate([forward, backward], axis=1)  # h_j
     state = np.tanh(linear(p, "initial", backward[0]))  # s_0 = tanh(W_s h_1), of the backward states
     weights, logits = [], []
-    for y in p["target_embedding.weight"][list(target)]:
+    for y in read_tokens(p, config, "target", target):
         alpha = additive(p, state, annotations)
         context = alpha @ annotations  # c_i = Σ_j α_ij h_j
         from_inputs = linear(p, "cell.token_gates", y) + linear(p, "cell.context_gates", context)
@@ -104,12 +110,12 @@ def lstm(p: Parameters, name: str, x: Array) -> Array:
 
 
 def gnmt(p: Parameters, config: Any, source: Sequence[int], target: Sequence[int]) -> Found:
-    words = p["source_embedding.weight"][list(source)]
+    words = read_tokens(p, config, "source", source)
     x = np.concatenate(both_ways(lambda name, x: lstm(p, f"encoder_bottom.{name}", x), words), axis=1)
     x = lstm(p, "encoder.0", x)
     for number in range(1, config.num_layers - 1):  # residual from the third layer on: x_i = m_i + x_(i-1), eq. 6
         x = lstm(p, f"encoder.{number}", x) + x
-    y = lstm(p, "decoder_bottom", p["target_embedding.weight"][list(target)])
+    y = lstm(p, "decoder_bottom", read_tokens(p, config, "target", target))
     weights = np.array([additive(p, query, x) for query in y])  # p_t = softmax of AttentionFunction(y_i, x_t), eq. 4
     contexts = weights @ x  # a_i = Σ_t p_t x_t
     for number in range(config.num_layers - 1):

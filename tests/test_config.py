@@ -138,6 +138,14 @@ def test_settings_of_a_run_are_closed(tables: Any, arch: str, message: str) -> N
         settings_from(tables, DataSettings(train=("x",)), 100, arch, "x.toml")
 
 
+@pytest.mark.parametrize("arch", ["rnn", "rnnsearch", "gnmt"])
+def test_new_recurrent_models_read_scaled_token_vectors_unless_told_otherwise(arch: str) -> None:
+    data = DataSettings(train=("x",))
+    assert settings_from({}, data, 100, arch, "x").model["scaled_embeddings"] is True
+    told = settings_from({"model": {"scaled_embeddings": False}}, data, 100, arch, "x")
+    assert told.model["scaled_embeddings"] is False
+
+
 def test_settings_of_a_run_come_back_from_toml() -> None:
     complete = settings_from({"training": {"seed": 5}}, DataSettings(train=("a", 'b"ü')), 100, "gnmt", "x")
     tables = tomllib.loads(complete.to_toml())

@@ -50,6 +50,24 @@ def change(path: Path, **changes: Any) -> None:
     (path / "config.json").write_text(json.dumps(config))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["rnn", "rnnsearch", "gnmt"])
+def test_folders_from_before_token_vectors_were_scaled_are_read_as_they_were_written(
+    tiny, word_tokens, tmp_path: Path, family: str
+) -> None:
+    model = tiny(family, dtype=torch.float32, vocab_size=word_tokens.vocab_size)
+    folder.save(tmp_path, model, dict(model.named_parameters()), word_tokens, "# card\n")
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["model"]["scaled_embeddings"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    source, target = pad([[4, 5, 3]]), pad([[2, 7, 8]])
+    logits = folder.load(tmp_path).model.forced(source, target).logits
+    assert torch.equal(logits, model.forced(source, target).logits)
+    scaled = tiny(family, dtype=torch.float32, vocab_size=word_tokens.vocab_size, scaled_embeddings=True)
+    scaled.load_state_dict(model.state_dict())
+    assert not torch.equal(logits, scaled.eval().forced(source, target).logits)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
