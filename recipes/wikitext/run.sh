@@ -5,6 +5,6 @@ set -euo pipefail
 runs=${1:-runs}
 here=$(cd "$(dirname "$0")" && pwd)
 data=${REGARD_DATA:-$here/../../../shared/data}/lm
-regard pretrain "$data/wikitext-2.train.txt.gz" --dev "$data/wikitext-2.valid.txt.gz" --documents files --arch gpt-mini \
+regard pretrain "$data/wikitext-2.train.txt.gz" --dev "$data/wikitext-2.valid.txt.gz" --documents files --arch gpt-tiny \
     -c "$here/gpt.toml" --out "$runs/wikitext"
 regard evaluate "$runs/wikitext" "$data/wikitext-2.test.txt.gz"

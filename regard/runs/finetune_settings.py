@@ -8,6 +8,7 @@ from regard.config import from_dict, to_dict, to_toml
 from regard.data.labelled import Columns, LabelTask, check_task
 from regard.errors import ConfigError
 from regard.nn.layers import fast_in_bf16
+from regard.runs.sizes import Sizes
 from regard.training.distil import DistilSettings
 from regard.training.plan import TrainingPlan
 
@@ -43,10 +44,9 @@ class LabelledData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeadSettings:
+class HeadSettings(Sizes):
     """The [model] table: what is fine-tuned, and for what."""
 
-    base: str  # a model folder, or a size that begins from nothing
     task: str
     base_sha256: str = ""  # of the folder's weights
     dropout: float = 0.1  # before the head
@@ -55,6 +55,7 @@ class HeadSettings:
     max_length: int = 0  # tokens of a text; 0: 512 from nothing, else what the base takes; more lengthens a BERT
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_task(self.task)
         if self.vocab_size < 10 or (self.max_length and self.max_length < 3):
             raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 3")

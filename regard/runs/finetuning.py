@@ -194,7 +194,7 @@ class Finetuning:
             tokens = self.folder.tokens(
                 TextTokens.load, lambda: TextTokens.train_wordpiece(lambda: texts, size, lowercase=lowercase)
             )
-            arch, sizes = ENCODER_SIZES[name]
+            arch, sizes = self.model.named()
             length = self.model.max_length or _LENGTH
             values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": length, "pooled": True}
             config_class, model_class = ENCODERS[arch]

@@ -10,7 +10,7 @@ from regard.config import from_dict
 from regard.data.corpus import check_documents
 from regard.errors import ConfigError
 from regard.nn.layers import fast_in_bf16
-from regard.runs.sizes import ALL_SIZES
+from regard.runs.sizes import ALL_SIZES, Sizes
 from regard.training.plan import TrainingPlan
 
 
@@ -32,10 +32,9 @@ class CorpusSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSettings:
+class ModelSettings(Sizes):
     """The [model] table: a size to begin from nothing with, or a model to go on with, and what is masked."""
 
-    base: str  # such as bert-mini or gpt-tiny, or a model folder
     base_sha256: str = ""  # of the folder's weights
     vocab_size: int = 0  # from nothing, at most; 0: follows the text
     lowercase: bool = True  # from nothing, of an encoder
@@ -45,6 +44,7 @@ class ModelSettings:
     whole_words: bool = False  # mask all pieces of a word together
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 < self.mask_share < 1:
             raise ConfigError(f"model.mask_share must be above 0 and below 1, got {self.mask_share}")
         if (self.vocab_size and self.vocab_size < 10) or self.max_length < 4:
@@ -76,17 +76,17 @@ def settings_on(tables: Mapping[str, Mapping[str, Any]], base: str, where: str) 
     return model, {**usual, **tables.get("training", {})}
 
 
-def plan_from(given: Mapping[str, Any], base: str, where: str) -> TrainingPlan:
+def plan_from(given: Mapping[str, Any], model: Sizes, where: str) -> TrainingPlan:
     """Complete the [training] table.
 
     Raises:
         ConfigError: an unknown key or base, or a value out of range.
     """
-    if base not in ALL_SIZES and not Path(base).exists():
+    if model.base not in ALL_SIZES and not Path(model.base).exists():
         raise ConfigError(
-            f"{base}: is no model folder, and no size to begin from nothing with ({', '.join(ALL_SIZES)})."
+            f"{model.base}: is no model folder, and no size to begin from nothing with ({', '.join(ALL_SIZES)})."
         )
-    width = ALL_SIZES[base][1].get("hidden_size", 768) if base in ALL_SIZES else 0
+    width = model.named()[1].get("hidden_size", 768) if model.base in ALL_SIZES else 0
     usual = {
         "max_steps": 10_000,
         "batch_tokens": 4_000,

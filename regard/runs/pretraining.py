@@ -30,7 +30,7 @@ from regard.runs.pretrain_settings import CorpusSettings, ModelSettings, plan_fr
 from regard.runs.reporter import Reporter
 from regard.runs.running import RunningLesson
 from regard.runs.session import Learner, Lesson, Session
-from regard.runs.sizes import DECODER_SIZES, ENCODER_SIZES
+from regard.runs.sizes import DECODER_SIZES
 from regard.training.distil import DistilSettings, student_of
 from regard.training.masking import MaskedCorpus, Masking
 from regard.training.running import RunningCorpus
@@ -63,7 +63,7 @@ class Pretraining:
         """Make ready to run; arguments as `runs.finetuning.Finetuning`."""
         self.folder = RunFolder(folder)
         self.model, self.data, self.distil = model, data, distil
-        self.plan = plan_from(training, model.base, where)
+        self.plan = plan_from(training, model, where)
         self.from_nothing = not Path(model.base).exists()
         if data.old_dev and self.from_nothing:
             raise ConfigError(
@@ -73,6 +73,8 @@ class Pretraining:
         arch = "" if self.from_nothing else arch_of(Path(model.base))
         self.writes = model.base in DECODER_SIZES if self.from_nothing else arch in DECODERS
         self.documents: Documents = check_documents(data.documents or ("files" if self.writes else "paragraphs"))
+        if self.from_nothing:
+            self._new_config(10)  # a mistake shows before the text is read
         self.paths = [Path(name) for name in data.train]
         self.reporter = reporter or Reporter()
 
@@ -163,6 +165,14 @@ class Pretraining:
         size = sum(path.stat().st_size for path in self.paths if path.is_file())
         return self.model.vocab_size or (8_000 if size < 10 << 20 else 16_000 if size < 100 << 20 else 30_000)
 
+    def _new_config(self, vocab_size: int) -> tuple[str, Any]:
+        """The architecture and the configuration of a model that begins from nothing."""
+        arch, sizes = self.model.named()
+        config_class, _ = (DECODERS if self.writes else ENCODERS)[arch]
+        dropouts = ["dropout", "attention_dropout", *(["embedding_dropout"] if self.writes else [])]
+        values = {**sizes, "vocab_size": vocab_size, "max_length": self.model.max_length}
+        return arch, from_dict(config_class, {**values, **dict.fromkeys(dropouts, self.model.dropout)}, self.model.base)
+
     # Encoders
 
     def _reader(self, base: LoadedEncoder | LoadedDecoder | None) -> _Subject:
@@ -197,17 +207,8 @@ class Pretraining:
         tokens = self.folder.tokens(
             TextTokens.load, lambda: TextTokens.train_wordpiece(self._texts, size, lowercase=lowercase)
         )
-        arch, sizes = ENCODER_SIZES[self.model.base]
-        config_class, model_class = ENCODERS[arch]
-        values = {
-            **sizes,
-            "vocab_size": tokens.vocab_size,
-            "max_length": self.model.max_length,
-            "dropout": self.model.dropout,
-            "attention_dropout": self.model.dropout,
-        }
-        config = from_dict(config_class, values, self.model.base)
-        return TaskModel(model_class(config), HeadConfig(task="mask")), tokens
+        arch, config = self._new_config(tokens.vocab_size)
+        return TaskModel(ENCODERS[arch][1](config), HeadConfig(task="mask")), tokens
 
     def _masking(self, tokens: TextTokens) -> Masking:
         special = {tokens.id_of(role) for role in tokens.special}
@@ -249,14 +250,5 @@ class Pretraining:
     def _new_writer(self) -> tuple[Decoder, ByteTokens]:
         size = self._vocab_size()
         tokens = self.folder.tokens(ByteTokens.load, lambda: ByteTokens.train(self._texts(), size))
-        arch, sizes = DECODER_SIZES[self.model.base]
-        config_class, model_class = DECODERS[arch]
-        values = {
-            **sizes,
-            "vocab_size": tokens.vocab_size,
-            "max_length": self.model.max_length,
-            "dropout": self.model.dropout,
-            "attention_dropout": self.model.dropout,
-            "embedding_dropout": self.model.dropout,
-        }
-        return model_class(from_dict(config_class, values, self.model.base)), tokens
+        arch, config = self._new_config(tokens.vocab_size)
+        return DECODERS[arch][1](config), tokens

@@ -1,7 +1,10 @@
 """Sizes and settings for those who give none: they follow the architecture and the number of training pairs."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from regard.errors import ConfigError
 from regard.models.gpt import SIZES
 from regard.nn.layers import fast_in_bf16
 
@@ -68,6 +71,35 @@ DECODER_SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: ("gpt", {key: getattr(config, key) for key in _GPT_SIZES}) for name, config in SIZES.items()},
 }
 ALL_SIZES = {**ENCODER_SIZES, **DECODER_SIZES}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What a [model] table may say of the sizes of a model that begins from nothing; None: as its name has it.
+
+    They are left out of config.toml where they are not given.
+    """
+
+    base: str  # such as bert-mini or gpt-tiny, or a model folder
+    hidden_size: int | None = None  # the feed-forward size follows it, four times as wide, unless given too
+    num_layers: int | None = None
+    num_heads: int | None = None
+    feed_forward_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if (given := self._given()) and Path(self.base).exists():
+            raise ConfigError(f"model.{next(iter(given))} cannot be set: {self.base} keeps the sizes that it has.")
+
+    def named(self) -> tuple[str, dict[str, Any]]:
+        """The architecture that `base` names, and its sizes, what was given in their place."""
+        arch, sizes = ALL_SIZES[self.base]
+        follows = {} if self.hidden_size is None else {"feed_forward_size": 4 * self.hidden_size}
+        return arch, {**sizes, **follows, **self._given()}
+
+    def _given(self) -> dict[str, int]:
+        names = ("hidden_size", "num_layers", "num_heads", "feed_forward_size")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
 
 _MODELS: dict[str, dict[str, dict[str, Any]]] = {
     "transformer": {

@@ -205,12 +205,13 @@ def test_a_long_text_is_read_by_blocks(tmp_path: Path) -> None:
     path = tmp_path / "long.tsv"
     path.write_text("\n".join(rows) + "\n")
     labelled = LabelledData(train=(str(path),), dev_rows=6)
-    head = HeadSettings(base="bigbird-tiny", task="classify", vocab_size=60, max_length=1_024)
+    head = HeadSettings(base="bigbird-tiny", task="classify", vocab_size=60, max_length=1_024, num_layers=1)
     run = Finetuning(tmp_path / "run", head, {**SETTINGS, "max_steps": 2, "batch_tokens": 1_800}, labelled)
     best = run.train(*prepare_labelled(labelled, run.task, run.seed, lambda text: None))
     encoder = load_encoder(tmp_path / "run").model.encoder
     assert encoder.config.max_length == 1_024
     assert encoder.config.num_random_blocks == 3
+    assert (encoder.config.num_layers, encoder.config.hidden_size) == (1, 128)
     assert best["step"] <= 2
     found = regard.load(tmp_path / "run").predict([rows[0].split("\t")[1]])
     assert found[0].label in ("0", "1")

@@ -76,6 +76,34 @@ def test_it_learns_and_says_so(tmp_path: Path, text: Path) -> None:
     assert "pipeline_tag: fill-mask" in (tmp_path / "run" / "model" / "README.md").read_text()
 
 
+def network(run: Path) -> Any:
+    """The encoder, or the language model, of a run."""
+    model = regard.load(run).engine.model
+    return getattr(model, "encoder", model)
+
+
+@pytest.mark.parametrize("base", ["bert-tiny", "gpt-tiny"])
+def test_a_new_model_has_the_sizes_it_is_given(tmp_path: Path, text: Path, base: str) -> None:
+    sizes = {"hidden_size": 24, "num_layers": 1, "num_heads": 3}
+    train(tmp_path / "run", text, base, model=sizes, max_steps=1)
+    model = network(tmp_path / "run")
+    config = model.config
+    assert (config.hidden_size, config.num_layers, config.num_heads) == (24, 1, 3)
+    assert config.feed_forward_size == 96  # it follows the width
+    assert len(model.layers) == 1
+    train(tmp_path / "wide", text, base, model={**sizes, "feed_forward_size": 7}, max_steps=1)
+    assert network(tmp_path / "wide").config.feed_forward_size == 7
+
+
+def test_wrong_sizes_show_before_a_run_begins_and_a_trained_model_keeps_its_own(tmp_path: Path, text: Path) -> None:
+    with pytest.raises(ConfigError, match=r"hidden_size \(25\) must be a multiple of num_heads \(2\)"):
+        train(tmp_path / "run", text, model={"hidden_size": 25})
+    assert not (tmp_path / "run").exists()
+    base = make_encoder_folder(tmp_path / "base", task="mask")
+    with pytest.raises(ConfigError, match=r"model.num_layers cannot be set: .*base keeps the sizes that it has"):
+        train(tmp_path / "run", text, base, model={"num_layers": 3})
+
+
 def test_a_language_model_learns_to_go_on(tmp_path: Path, text: Path) -> None:
     best, listener = train(
         tmp_path / "run", text, "gpt-tiny", model={"vocab_size": 300}, max_steps=200, validate_every=50
