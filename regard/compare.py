@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from regard.api import Model, load
-from regard.data.pairs import PairSet, hold_out
+from regard.data.holding_out import hold_out
+from regard.data.pairs import PairSet
 from regard.decoding.options import SearchOptions
 from regard.errors import ConfigError
 from regard.evaluation import metrics

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from regard.data.filters import FilterReport, Filters, RowFilter
-from regard.data.pairs import DataSource, as_sources, normalise, read
+from regard.data.holding_out import normalise
+from regard.data.pairs import DataSource, as_sources, read
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 MATCHES = ("pair", "source", "target")  # what of a pair can occur elsewhere

@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy
 
 from regard.config import one_of
-from regard.data.pairs import group_numbers, hold_out_rows, path_and_weight
+from regard.data.holding_out import group_numbers, hold_out_rows
+from regard.data.pairs import path_and_weight
 from regard.errors import ConfigError, DataError
 from regard.formats.files import kind_suffix, one_line
 from regard.formats.tables import Record, read_records, read_sentences
@@ -119,7 +120,7 @@ def load(data: Sequence[str], task: LabelTask, columns: Columns) -> LabelledSet:
 
 
 def hold_out(rows: LabelledSet, count: int, seed: int) -> tuple[LabelledSet, LabelledSet, int]:
-    """Train and dev without a common text, and how many rows were dropped for it; see `pairs.hold_out`.
+    """Train and dev without a common text, and how many rows were dropped for it; see `holding_out.hold_out`.
 
     Raises:
         DataError: too few rows, or too few different ones.

@@ -8,6 +8,7 @@ import numpy
 from regard.data import labelled
 from regard.data import pairs as pair_data
 from regard.data.filters import Filters
+from regard.data.holding_out import hold_out
 from regard.data.labelled import LabelledSet, LabelTask
 from regard.data.pairs import PairSet, Split
 from regard.runs.finetune_settings import LabelledData
@@ -35,7 +36,7 @@ def prepare_data(data: DataSettings, seed: int, note: Callable[[str], None]) -> 
         note(line)
     if data.dev:
         return train_pairs, dev_pairs_of(data, data.dev, seed)
-    held = pair_data.hold_out(train_pairs, data.dev_pairs, seed)
+    held = hold_out(train_pairs, data.dev_pairs, seed)
     shared = "no source" if held.shared_targets else "no source or target"
     note(f"held out: dev {len(held.dev):,} ({shared} shared with train; {held.dropped:,} pairs dropped for it)")
     return held.train, held.dev

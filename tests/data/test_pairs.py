@@ -1,4 +1,4 @@
-"""What DATA means, the filters with their reasons, holding out, fingerprints."""
+"""What DATA means, the filters with their reasons, fingerprints."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import os
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy
@@ -20,9 +20,7 @@ from regard.data.pairs import (
     PairSet,
     draw_world,
     fingerprint,
-    hold_out,
     load,
-    normalise,
     parse_data,
     read,
 )
@@ -37,15 +35,6 @@ def write(folder: Path, name: str, lines: Iterable[str]) -> Path:
     path = folder / name
     path.write_bytes("".join(line + "\n" for line in lines).encode())
     return path
-
-
-def pair_set(sources: Sequence[str], targets: Sequence[str]) -> PairSet:
-    count = len(sources)
-    numbers = numpy.arange(1, count + 1)
-    origin = (DataSource((Path("a.tsv"),)),)
-    return PairSet(
-        list(sources), list(targets), numpy.ones(count, numpy.float32), numpy.zeros(count, numpy.int32), numbers, origin
-    )
 
 
 def reasons(pairs: Iterable[tuple[str, str]], filters: Filters | None = None) -> list[str | None]:
@@ -63,13 +52,14 @@ def reasons(pairs: Iterable[tuple[str, str]], filters: Filters | None = None) ->
 
 def test_data_of_every_kind(tmp_path: Path):
     en, pt = str(tmp_path / "a.en"), str(tmp_path / "a.pt")
-    sources = parse_data([en, f"{pt}:0.5", "b.tsv.gz:3", "c.tmx", "world:7", "world", "d.PO"])
+    sources = parse_data([en, f"{pt}:0.5", "b.tsv.gz:3", "c.tmx", "world:7", "world", "world-dev:5", "d.PO"])
     assert [(source.name, source.weight) for source in sources] == [
         (f"{en} + {pt}", 0.5),
         ("b.tsv.gz", 3.0),
         ("c.tmx", 1.0),
         ("world:7", 1.0),
         ("world:20000", 1.0),
+        ("world-dev:5", 1.0),
         ("d.PO", 1.0),
     ]
 
@@ -95,6 +85,8 @@ def test_a_file_whose_name_ends_like_a_weight(tmp_path: Path):
         (["a.tsv:inf"], "the weight is inf"),
         (["world:0"], "world:0: '0' is not a number of pairs"),
         (["world:many"], "'many' is not a number of pairs"),
+        (["world-test:"], "world-test:: '' is not a number of pairs. world-test:N takes"),
+        (["world-mine:3"], "world-mine: a plain text file without a partner|world-mine:3: a weight on the first"),
     ],
 )
 def test_data_that_means_nothing(arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -156,6 +148,16 @@ def test_the_built_in_corpus_is_drawn_with_its_gold_where_it_stands_alone(
     monkeypatch.chdir(tmp_path)
     assert draw_world(["world:12", "world:12"], "test") is draw_world(["a.tsv"], "test") is None
     assert draw_world(["world:3"], "test") is None, "a file of that name"
+
+
+def test_the_data_may_name_a_split_of_the_built_in_corpus() -> None:
+    for split in ("train", "dev", "test"):
+        expected = draw_world(["world:5"], split)
+        named, _ = load([f"world-{split}:5"], filters=Filters.none(), split="test" if split == "dev" else "dev")
+        assert draw_world([f"world-{split}:5"], "test" if split == "dev" else "dev") == expected
+        assert named.where(4) == f"world-{split}:5"
+        same = load(["world:5"], filters=Filters.none(), split=split)[0]
+        assert named.sources == same.sources
 
 
 # Filters
@@ -267,95 +269,19 @@ def test_filters_check_their_values():
         Filters(max_words=0)
 
 
-# Holding out
-
-
-def test_dev_shares_nothing_with_train():
-    count = 1_000
-    sources = [f"Source, {n // 2}!" if n % 2 else f"source {n // 2}" for n in range(count)]  # twins but for case
-    targets = [f"target {n}" for n in range(count)]
-    held = hold_out(pair_set(sources, targets), 50, seed=3)
-    assert (len(held.dev), held.dropped, len(held.train)) == (50, 50, 900)
-    assert not held.shared_targets
-    for column in ("sources", "targets"):
-        dev = [normalise(text) for text in getattr(held.dev, column)]
-        assert len(set(dev)) == len(dev)
-        assert not {normalise(text) for text in getattr(held.train, column)} & set(dev)
-
-
-def test_holding_out_follows_the_seed_and_takes_a_tenth_at_most():
-    pairs = pair_set([f"s{n}" for n in range(200)], [f"t{n}" for n in range(200)])
-    first, same, other = (hold_out(pairs, 500, seed).dev.sources for seed in (1, 1, 2))
-    assert len(first) == 20
-    assert first == same
-    assert first != other
-
-
-def test_a_repeated_sentence_stays_in_train():
-    sources = ["yes"] * 500 + [f"s{n}" for n in range(500)]
-    held = hold_out(pair_set(sources, [f"t{n}" for n in range(1000)]), 100, seed=0)
-    assert "yes" not in held.dev.sources
-    assert (len(held.dev), held.dropped) == (100, 0)
-
-
-def test_few_targets_are_shared_rather_than_lost():
-    held = hold_out(pair_set([f"s{n}" for n in range(1000)], ["good", "bad"] * 500), 100, seed=0)
-    assert held.shared_targets
-    assert (len(held.dev), len(held.train), held.dropped) == (100, 900, 0)
-
-
-def test_too_little_to_hold_out():
-    with pytest.raises(DataError, match=r"5 rows are too few to hold out 100.*--dev"):
-        hold_out(pair_set(list("abcde"), list("abcde")), 100, seed=0)
-    with pytest.raises(DataError, match="repeat so few different texts"):
-        hold_out(pair_set(["a"] * 50, [str(n) for n in range(50)]), 5, seed=0)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abcdefghijklmnop"), st.text("xyz", max_size=3)), min_size=10, max_size=80))
-def test_holding_out_never_leaks(rows: list[tuple[str, str]]):
-    pairs = pair_set([row[0] for row in rows], [row[1] for row in rows])
-    try:
-        held = hold_out(pairs, 8, seed=0)
-    except DataError:
-        return
-    assert len(held.train) + len(held.dev) + held.dropped == len(pairs)
-    assert held.dropped <= len(pairs) / 10
-    assert not set(held.train.sources) & set(held.dev.sources)
-    assert held.shared_targets or not set(held.train.targets) & set(held.dev.targets)
-
-
 # Comparing
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("  Hello,   WORLD! ", "hello world"),
-        ("Don’t – well-known", "dont well known"),
-        ("ﬁn ＡＢ Straße", "fin ab strasse"),
-        ("नमस्ते।", "नमस्ते"),
-        ("?!", "?!"),
-        ("3 + 4", "3 + 4"),
-    ],
-)
-def test_normalise(text: str, expected: str):
-    assert normalise(text) == expected
+def test_fingerprint_sees_every_change(tmp_path: Path):
+    def loaded(*rows: str) -> PairSet:
+        return load([str(write(tmp_path, "a.tsv", rows))], filters=Filters.none())[0]
 
-
-@settings(max_examples=100, deadline=None)
-@given(st.text(max_size=30))
-def test_normalising_twice_changes_nothing(text: str):
-    assert normalise(normalise(text)) == normalise(text)
-
-
-def test_fingerprint_sees_every_change():
-    pairs = pair_set(["a", "bc"], ["d", "e"])
+    pairs = loaded("a\td", "bc\te")
     heavier = dataclasses.replace(pairs, weights=pairs.weights * 2)
-    others = [pair_set(["ab", "c"], ["d", "e"]), pairs.select(numpy.array([1, 0])), pair_set(["a"], ["d"]), heavier]
+    others = [loaded("ab\td", "c\te"), pairs.select(numpy.array([1, 0])), loaded("a\td"), heavier]
     prints = [fingerprint(each) for each in (pairs, *others)]
     assert len(set(prints)) == 5
-    assert fingerprint(pair_set(["a", "bc"], ["d", "e"])) == prints[0]
+    assert fingerprint(loaded("a\td", "bc\te")) == prints[0]
 
 
 # Real data
