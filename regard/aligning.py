@@ -18,6 +18,7 @@ from regard.errors import DataError, InputError, ModelError
 from regard.evaluation import alignment
 from regard.evaluation.alignment import AlignmentScore, GoldPair, Link
 
+_STRETCH_CELLS = 1_000_000  # of the weights of one head
 Groups = list[list[int]]
 Links = set[Link]
 
@@ -87,18 +88,29 @@ def ways(num_layers: int, num_heads: int) -> Iterator[Way]:
         yield Way(layer, head, shifted)
 
 
-def choose(model: Model, dev: Sequence[CountedPair]) -> tuple[Way, AlignmentScore]:
+def choose(
+    model: Model, dev: Sequence[CountedPair], *, method: str = "argmax", threshold: float | None = None
+) -> tuple[Way, AlignmentScore]:
     """The way that aligns the dev pairs best, and how well it does there.
+
+    Args:
+        method, threshold: how links are read; see `evaluation.alignment.from_weights`.
 
     Raises:
         ModelError: the model has no attention to its source.
         DataError: the dev pairs have no gold links.
     """
-    both = _word_weights(model, dev)
+    both = list(_word_weights(model, dev))
     weights = {False: [plain for plain, _ in both], True: [later for _, later in both]}
     num_layers, num_heads = weights[False][0].shape[:2]
     scored = [
-        (score([alignment.from_weights(way.of(each)) for each in weights[way.shifted]], dev), way)
+        (
+            score(
+                [alignment.from_weights(way.of(each), method, threshold=threshold) for each in weights[way.shifted]],
+                dev,
+            ),
+            way,
+        )
         for way in ways(num_layers, num_heads)
     ]
     best, way = min(scored, key=lambda pair: pair[0].aer)
@@ -182,23 +194,30 @@ def align_pairs(
         ModelError, DataError, ConfigError: see `choose` and `align`.
     """
     settings: dict[str, Any] = {"method": method, "threshold": threshold}
-    chosen, dev_score = choose(model, dev) if dev else (way or Way(), None)
-    links = align(model, pairs, chosen, **settings)
-    reverse_way = None
-    if reverse_model is not None:
-        backward_pairs = [turned_pair(pair) for pair in pairs]
-        reverse_way = choose(reverse_model, [turned_pair(pair) for pair in dev])[0] if dev else way or Way()
-        backward = align(reverse_model, backward_pairs, reverse_way, **settings)
-        links = [
+
+    def one_way(model: Model, *, back: bool = False) -> tuple[list[Links], Way, AlignmentScore | None]:
+        turn = turned_pair if back else lambda pair: pair
+        seen = [turn(pair) for pair in dev]
+        chosen, dev_score = choose(model, seen, **settings) if seen else (way or Way(), None)
+        return align(model, [turn(pair) for pair in pairs], chosen, **settings), chosen, dev_score
+
+    def both_ways(model: Model, reverse: Model | None) -> tuple[list[Links], Way, Way | None, AlignmentScore | None]:
+        links, chosen, dev_score = one_way(model)
+        if reverse is None:
+            return links, chosen, None, dev_score
+        backward, reverse_way, _ = one_way(reverse, back=True)
+        both = [
             alignment.symmetrize(there, turned(back), symmetrization)
             for there, back in zip(links, backward, strict=True)
         ]
+        return both, chosen, reverse_way, dev_score
+
+    links, chosen, reverse_way, dev_score = both_ways(model, reverse_model)
     has_gold = any(pair.sure for pair in pairs)
     rates = []
     for seed in range(seeds if has_gold and dev else 0):
-        twin = untrained(model, seed)
-        twin_links = align(twin, pairs, choose(twin, dev)[0], **settings)
-        rates.append(score(twin_links, pairs).aer)
+        twins = untrained(model, seed), None if reverse_model is None else untrained(reverse_model, seed)
+        rates.append(score(both_ways(*twins)[0], pairs).aer)
     return AlignReport(links, chosen, reverse_way, dev_score, score(links, pairs) if has_gold else None, rates)
 
 
@@ -264,7 +283,7 @@ def score(links: Sequence[Links], pairs: Sequence[CountedPair]) -> AlignmentScor
     return alignment.alignment_error_rate(links, [pair.sure for pair in pairs], [pair.possible for pair in pairs])
 
 
-def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = False) -> list[np.ndarray]:
+def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = False) -> Iterator[np.ndarray]:
     """Attention between the words of each pair, (layers, heads, target words, source words).
 
     A word's pieces are merged as `words_from_pieces` says; what goes to the end of the sentence belongs to no word.
@@ -275,37 +294,45 @@ def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = 
     Raises:
         ModelError: the model has no attention to its source, or cannot take a pair whole.
     """
-    return [later if shifted else plain for plain, later in _word_weights(model, pairs)]
+    for plain, later in _word_weights(model, pairs):
+        yield later if shifted else plain
 
 
-def _word_weights(model: Model, pairs: Sequence[CountedPair]) -> list[tuple[np.ndarray, np.ndarray]]:
+def _word_weights(model: Model, pairs: Sequence[CountedPair]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each pair the weights of `word_weights`, plain and shifted, from one forced pass."""
     if isinstance(model, Encoder | LanguageModel):
         raise model.refusal("align words")
     tokens, limit = model.engine.tokens, model.engine.max_length
     sources = [tokens.encode_source(pair.source) for pair in pairs]
     targets = [tokens.encode_target(pair.target) for pair in pairs]
-    for pair, source, target in zip(pairs, sources, targets, strict=True):
-        if max(len(source), len(target) + 1) > limit:
+    lengths = [max(len(source), len(target) + 1) for source, target in zip(sources, targets, strict=True)]
+    for pair, length in zip(pairs, lengths, strict=True):
+        if length > limit:
             raise ModelError(
-                f"a pair has {max(len(source), len(target) + 1):,} tokens, the model takes {limit:,}: "
-                f"{pair.source[:60]!r}. Leave it out, or train with a higher model.max_length."
+                f"a pair has {length:,} tokens, the model takes {limit:,}: {pair.source[:60]!r}. "
+                "Leave it out, or train with a higher model.max_length."
             )
-    found = model.engine.attention(sources, targets)
-    if not all("cross" in weights for weights in found):
-        raise ModelError("this model has no attention to its source: there is nothing to align with.")
-    results = []
-    for pair, weights in zip(pairs, found, strict=True):
-        source_groups = piece_groups(tokens.source_spans(pair.source), word_spans(pair.source, pair.source_words))
-        target_groups = piece_groups(tokens.target_spans(pair.target), word_spans(pair.target, pair.target_words))
-        rows = weights["cross"]  # one a target piece, and one for the end
-        results.append(
-            (
+    for some in stretches(lengths):
+        for pair, weights in zip(pairs[some], model.engine.attention(sources[some], targets[some]), strict=True):
+            if "cross" not in weights:
+                raise ModelError("this model has no attention to its source: there is nothing to align with.")
+            source_groups = piece_groups(tokens.source_spans(pair.source), word_spans(pair.source, pair.source_words))
+            target_groups = piece_groups(tokens.target_spans(pair.target), word_spans(pair.target, pair.target_words))
+            rows = weights["cross"]  # one a target piece, and one for the end
+            yield (
                 alignment.words_from_pieces(rows[:, :, :-1], source_groups, target_groups),
                 alignment.words_from_pieces(rows[:, :, 1:], source_groups, target_groups),
             )
-        )
-    return results
+
+
+def stretches(lengths: Sequence[int]) -> Iterator[slice]:
+    """Neighbouring rows whose attention weights fit into memory together: those of all rows at once would be large."""
+    first = cells = 0
+    for row, length in enumerate(lengths, 1):
+        cells += length**2
+        if cells > _STRETCH_CELLS or row == len(lengths):
+            yield slice(first, row)
+            first, cells = row, 0
 
 
 def word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:

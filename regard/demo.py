@@ -249,7 +249,7 @@ def _pictures(results: Sequence[Result], models: Mapping[str, Model], sentences:
         if result.way is None:
             continue
         counted = CountedPair.of_world(pair)
-        weights = result.way.of(aligning.word_weights(models[result.arch], [counted], shifted=result.way.shifted)[0])
+        weights = result.way.of(next(aligning.word_weights(models[result.arch], [counted], shifted=result.way.shifted)))
         path = out / f"attention-{result.arch}.png"
         draw_matrix(
             weights,

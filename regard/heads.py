@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from regard.aligning import Groups, piece_groups, untrained, word_spans
+from regard.aligning import Groups, piece_groups, stretches, untrained, word_spans
 from regard.api import Encoder, LanguageModel, Model
 from regard.errors import InputError, ModelError
 from regard.evaluation.alignment import words_from_pieces
@@ -44,8 +45,6 @@ _NEEDED = {
     "previous": "a model with attention within a sentence",
     "next": "a model with an encoder's attention",
 }
-_CHUNK_CELLS = 1_000_000  # of the weights of one head: all weights of all sentences at once would be large
-Ids = list[int]
 
 
 @dataclass(frozen=True)
@@ -265,8 +264,16 @@ def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[st
     tokens = model.engine.tokens
     if len({example.target is None for example in examples}) > 1:
         raise InputError("some texts have a translation and some have none. Measure them apart.")
-    for some, sources, targets in _chunks(model, examples):
-        for weights, each in zip(model.engine.attention(sources, targets), some, strict=True):
+    sources = [tokens.encode_source(each.source) for each in examples]
+    targets = [tokens.encode_target(each.target) for each in examples if each.target is not None]
+    lengths = [max(len(source), len(target) + 1) for source, target in zip_longest(sources, targets, fillvalue=[])]
+    if (longest := max(lengths, default=0)) > model.engine.max_length:
+        raise ModelError(
+            f"a text or pair has {longest:,} tokens, the model takes {model.engine.max_length:,}. Leave such ones out."
+        )
+    for some in stretches(lengths):
+        found = model.engine.attention(sources[some], targets[some] if targets else None)
+        for weights, each in zip(found, examples[some], strict=True):
             if not weights:
                 raise ModelError(_no_heads(model, each))
             source = _groups(tokens.source_spans(each.source), each.source, each.source_words)
@@ -279,31 +286,6 @@ def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[st
                 words = words_from_pieces(values.astype(np.float64), columns, rows)
                 merged[kind] = (words, np.clip(1 - words.sum(axis=-1), 0, None))
             yield merged
-
-
-def _chunks(model: Model, examples: Sequence[Example]) -> Iterator[tuple[list[Example], list[Ids], list[Ids] | None]]:
-    """Examples whose weights fit into memory together, and the ids of both sides (None: they have no translations).
-
-    Raises:
-        ModelError: the model cannot take one whole.
-    """
-    tokens, limit = model.engine.tokens, model.engine.max_length
-    some: list[Example] = []
-    sources: list[Ids] = []
-    targets: list[Ids] = []
-    cells = 0
-    for number, example in enumerate(examples, 1):
-        some.append(example)
-        sources.append(tokens.encode_source(example.source))
-        if example.target is not None:
-            targets.append(tokens.encode_target(example.target))
-        longest = max(len(sources[-1]), len(targets[-1]) + 1 if targets else 0)
-        if longest > limit:
-            raise ModelError(f"a text or pair has {longest:,} tokens, the model takes {limit:,}. Leave such ones out.")
-        cells += longest**2
-        if cells > _CHUNK_CELLS or number == len(examples):
-            yield some, sources, targets or None
-            some, sources, targets, cells = [], [], [], 0
 
 
 def _no_heads(model: Model, example: Example) -> str:

@@ -83,10 +83,9 @@ class EvaluationReport:
             lines += ["", *self.it.lines()]
         if self.paired:
             lines += ["", f"against {self.against} (paired bootstrap; positive: {self.model} is better)"]
-            for name, pair in self.paired.items():
-                sign = -1 if name == "ter" else 1
+            for pair in self.paired.values():
                 lines.append(
-                    f"  {pair.name:<6} {pair.b.value:.1f} against {pair.a.value:.1f}: {sign * pair.difference:+.1f} "
+                    f"  {pair.name:<6} {pair.b.value:.1f} against {pair.a.value:.1f}: {pair.difference:+.1f} "
                     f"[{pair.low:.1f}, {pair.high:.1f}], p = {pair.p_value:.4f}"
                 )
         signatures = [score.signature for score in self.scores.values()]

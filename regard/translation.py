@@ -124,7 +124,7 @@ def _one_line(text: str) -> str:
 
 _BREAKS = (
     re.compile(r"(?<=[.!?…][\s\"'”’)])\s*|(?<=[。！？])"),  # sentence ends
-    re.compile(r"(?<=[,;:،、，；])\s*"),
+    re.compile(r"(?<=[,;:،])\s+|(?<=[、，；：])\s*"),  # not within 12:30, 1,000 or an address
     re.compile(r"\s+"),
 )
 

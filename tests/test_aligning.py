@@ -151,6 +151,27 @@ def test_a_way_picks_or_means() -> None:
     np.testing.assert_allclose(Way().of(weights), weights.mean((0, 1)))
 
 
+def test_the_way_is_chosen_as_links_are_read(pairs: list[CountedPair]) -> None:
+    """By the largest weight both heads are right; with a threshold only the sure one of them is."""
+    chosen = one_to_one(pairs)[:3]
+    model = fake_model(chosen, Way(0, 1))
+    planted = model.engine.attention
+
+    def attention(*sides: Sequence) -> list[dict[str, np.ndarray]]:
+        found = [{"cross": each["cross"][:1].copy()} for each in planted(*sides)]
+        for each in found:
+            sure = each["cross"][0, 1]
+            each["cross"][0, 0] = 0.4 * sure + 0.6 / sure.shape[-1]
+        return found
+
+    model.engine.attention = attention
+    assert aligning.choose(model, chosen)[0] == Way(0, None)
+    way, score = aligning.choose(model, chosen, method="threshold", threshold=0.9)
+    assert (way, score.aer) == (Way(0, 1), 0)
+    report = aligning.align_pairs(model, chosen, dev=chosen, method="threshold", threshold=0.9)
+    assert report.dev == report.score == score
+
+
 def test_word_weights_merge_pieces(pairs: list[CountedPair]) -> None:
     pair = one_to_one(pairs)[0]
     (weights,) = aligning.word_weights(fake_model([pair], Way(1, 0)), [pair])
@@ -213,6 +234,8 @@ def test_the_same_choice_over_random_models_is_shown(model: Path, pairs: list[Co
     assert "the same choice over models with random weights" in report.lines()[-1]
     again = aligning.align_pairs(loaded, pairs, dev=pairs[:5], seeds=1)
     assert again.untrained == report.untrained[:1]
+    both = aligning.align_pairs(loaded, pairs, dev=pairs[:5], seeds=1, reverse_model=loaded)
+    assert both.untrained != report.untrained[:1], "random models are combined with their reverse as trained ones are"
 
 
 def test_a_pair_the_model_cannot_take_is_refused(model: Path) -> None:
@@ -220,7 +243,7 @@ def test_a_pair_the_model_cannot_take_is_refused(model: Path) -> None:
 
     long = CountedPair.of_text("the cat " * 300, "o gato")
     with pytest.raises(ModelError, match=r"a pair has \d+ tokens, the model takes 400: 'the cat"):
-        aligning.word_weights(regard.load(model), [long])
+        next(aligning.word_weights(regard.load(model), [long]))
 
 
 def test_a_model_without_attention_is_refused(tmp_path: Path, pairs: list[CountedPair]) -> None:
@@ -230,7 +253,7 @@ def test_a_model_without_attention_is_refused(tmp_path: Path, pairs: list[Counte
     import regard
 
     model: Model = regard.load(make_folder(tmp_path / "model", "rnn", max_length=128))
-    for ask in (lambda: aligning.choose(model, pairs), lambda: aligning.word_weights(model, pairs)):
+    for ask in (lambda: aligning.choose(model, pairs), lambda: next(aligning.word_weights(model, pairs))):
         with pytest.raises(ModelError, match="no attention to its source"):
             ask()
 

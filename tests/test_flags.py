@@ -19,6 +19,15 @@ SURE = [-0.1] * 5
         ("It rains.", "de a de a de a de a", (flags.REPETITION,)),
         ("In 1999 and 2001.", "Em 2001 e 1999.", ()),
         ("1,234.5 euros", "1.234,5 euros", ()),
+        ("1,000 euros", "1\u202f000 euros or 1\u00a0000", (flags.NUMBER_MISMATCH,)),
+        ("1,000 euros, 1'000 francs", "1\u202f000 euros, 1\u00a0000 francos", ()),
+        ("In 2019, 20 people came.", "Em 2019 vieram 20 pessoas.", ()),
+        ("In 2019, 20 people came.", "20 pessoas vieram em 2019.", ()),
+        ("On May 5, 2024.", "Em 5 de maio de 2024.", ()),
+        ("Rooms 3, 15", "Quartos 31, 5", (flags.NUMBER_MISMATCH,)),
+        ("1.5 kg", "1,5 kg", ()),
+        ("1.5 kg", "15 kg", (flags.NUMBER_MISMATCH,)),
+        ("10.12.2024", "10/12/2024", (flags.NUMBER_MISMATCH,)),
         ("In 1999.", "Em 1998.", (flags.NUMBER_MISMATCH,)),
         ("Two of 3.", "Dois.", (flags.NUMBER_MISMATCH,)),
         ("7 and 7", "7", (flags.NUMBER_MISMATCH,)),
@@ -28,6 +37,17 @@ SURE = [-0.1] * 5
         ("Hello %s", "Olá %d", (flags.PLACEHOLDER_MISMATCH,)),
         ("See https://a.org/x now", "Veja https://a.org/x agora", ()),
         ("See https://a.org/x now", "Veja https://a.org/y agora", (flags.PLACEHOLDER_MISMATCH,)),
+        ("Visit https://a.org.", "Visite já https://a.org", ()),
+        ("See (https://a.org), please", "Veja https://a.org, por favor", ()),
+        ("a 100% match", "ein 100%iger Treffer", ()),
+        ("%ld files, %-5s, %.2f MB", "%.2f MB, %ld ficheiros, %-5s", ()),
+        ("%ld files", "ficheiros", (flags.PLACEHOLDER_MISMATCH,)),
+        ("%.2f MB", "%.3f MB", (flags.NUMBER_MISMATCH, flags.PLACEHOLDER_MISMATCH)),
+        ("Good morning.", "", (flags.EMPTY,)),
+        (" ", "", ()),
+        ("好", "好好好好好好好好好", (flags.REPETITION,)),
+        ("Ha", "hahahahahahahahahahaha", (flags.REPETITION,)),
+        ("Hahahahahahahahaha", "Rárárárárárárárárá", ()),
         ("<b>no</b>", "<b>não", (flags.PLACEHOLDER_MISMATCH,)),
         ("me@a.org &amp; ${x}", "me@a.org &amp; ${x}", ()),
         ("", "", ()),
@@ -47,6 +67,7 @@ def test_confidence_is_the_mean_probability_of_a_token(probability: float, doubt
     for log_probs in ([log_prob], [log_prob] * 9, [0.0, 2 * log_prob]):
         assert (flags.LOW_CONFIDENCE in flags.find("a", "b", log_probs, True)) == doubted
     assert flags.find("a", "b", [], True) == ()
+    assert flags.find("a", "b", [math.nan], True) == (flags.LOW_CONFIDENCE,), "no number is no confidence"
 
 
 @pytest.mark.parametrize(

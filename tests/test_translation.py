@@ -87,6 +87,8 @@ def test_breaks_are_taken_best_first() -> None:
     assert split("One two three four five", words, 2) == ["One two", "three four", "five"]
     assert split("日本語。です。はい", lambda text: len(text), 4) == ["日本語。", "です。", "はい"]
     assert split("short", words, 4) == ["short"]
+    letters = split("um 12:30 Uhr, 1,000,000 Euro: http://a.org/b,c; oder", len, 20)
+    assert letters == ["um 12:30 Uhr,", "1,000,000 Euro:", "http://a.org/b,c;", "oder"], "not within a number"
     assert split("  ", words, 4) == []
 
 

@@ -54,7 +54,7 @@ class SearchOptions:
         Args:
             model_limit: one more than the most tokens that the model could write.
         """
-        wanted = self.max_length or math.ceil(self.max_length_ratio * source_length) + 16
+        wanted = self.max_length or max(self.min_length, math.ceil(self.max_length_ratio * source_length) + 16)
         return max(1, min(wanted, model_limit - 1))
 
 

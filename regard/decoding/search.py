@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from regard.decoding.options import Hypothesis, SearchOptions, Written
-from regard.errors import ConfigError
+from regard.errors import ConfigError, ModelError
 from regard.models.protocol import Decoder, Seq2Seq
 from regard.nn.padded import Padded
 
@@ -56,6 +56,7 @@ def search(
 
     Raises:
         ConfigError: `ends` is given for a beam.
+        ModelError: the model gives what is no probability (NaN): its weights are damaged.
     """
     found: list[list[Hypothesis]] = [[] for _ in range(source.ids.size(0))]
     for written in stream(model, source, options, controls, ends=ends):
@@ -76,7 +77,7 @@ def stream(
     """What `search` finds, told id by id as it is written; of a beam, which may change its mind, at the end only.
 
     Raises:
-        ConfigError: `ends` is given for a beam.
+        ConfigError, ModelError: as `search`.
     """
     if ends is not None and options.searches:
         raise ConfigError("to stop at a text, sample or take a beam_size of 1: a beam's hypotheses are not final.")
@@ -104,7 +105,9 @@ def stream(
 
 
 def _ranked(hypotheses: list[Hypothesis], options: SearchOptions) -> list[Hypothesis]:
-    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[: options.n_best]
+    """Best first; what a search had to cut stands after what it finished, however well it scores."""
+    cut_last = options.searches
+    return sorted(hypotheses, key=lambda each: (cut_last and not each.finished, -each.score))[: options.n_best]
 
 
 def penalized(log_prob: float, length: int, length_penalty: float) -> float:
@@ -124,6 +127,17 @@ def _first(source: Padded, controls: Controls, sentences: int, width: int) -> Te
         return torch.full((sentences * width, 1), controls.bos_id)
     last = source.ids.gather(1, source.lengths[:, None] - 1)[:sentences]  # (sentences, 1)
     return last.repeat_interleave(width, dim=0)
+
+
+def _log_totals(logits: Tensor) -> Tensor:
+    """What makes log-probabilities of logits (R, V): of all tokens, for they are the model's, forbidden or not."""
+    totals = logits.logsumexp(-1)
+    if not totals.isfinite().all():
+        raise ModelError(
+            "the model gave numbers that are no probabilities (NaN or infinite). Its weights are damaged, or too large "
+            "for their type: train again, or import it again."
+        )
+    return totals
 
 
 def _forbid(logits: Tensor, controls: Controls, position: int, options: SearchOptions) -> Tensor:
@@ -147,7 +161,10 @@ def _one_by_one(
     seeds: list[int],
     ends: Ends | None,
 ) -> Iterator[Written]:
-    """Greedy search and sampling: rows never compete, so each is extended by one token a step until its eos."""
+    """Greedy search and sampling: rows never compete, so each is extended by one token a step until its eos.
+
+    At the length limit it is asked once more: a text may be complete there, or else it is cut.
+    """
     sentences = len(limits)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds] if options.sample else []
     alive = list(range(sentences))  # the sentence of each group of `width` rows
@@ -160,7 +177,7 @@ def _one_by_one(
     position = 0
     while True:
         logits, state = model.step(ids, state)
-        totals = logits[:, -1].logsumexp(-1)  # of all tokens: a log-probability is the model's, forbidden or not
+        totals = _log_totals(logits[:, -1])  # (R,)
         logits = _forbid(logits[:, -1], controls, position, options)  # (R, V)
         judged = seen.penalize(logits)
         if options.sample:
@@ -176,12 +193,13 @@ def _one_by_one(
                     continue
                 row = group * width + column
                 written, parts = tokens[sentence][column], log_probs[sentence][column]
-                parts.append(chosen_log_probs[row])
-                finished = chosen_ids[row] == controls.eos_id
-                if not finished:
+                finished, full = chosen_ids[row] == controls.eos_id, len(written) == limits[sentence]
+                if finished or not full:
+                    parts.append(chosen_log_probs[row])
+                if not (finished or full):
                     written.append(chosen_ids[row])
                 hypothesis = None
-                if finished or len(written) >= limits[sentence] or (ends is not None and ends(written)):
+                if finished or full or (ends is not None and ends(written)):
                     open_rows[sentence][column] = False
                     score = penalized(sum(parts), len(parts), options.length_penalty)
                     hypothesis = Hypothesis(tuple(written), tuple(parts), score, finished)
@@ -293,7 +311,7 @@ def _beam(
     position = 0
     while True:
         logits, state = model.step(ids, state)
-        log_totals = logits[:, -1].logsumexp(-1, keepdim=True)  # of all tokens, forbidden or not
+        log_totals = _log_totals(logits[:, -1])[:, None]  # (R, 1)
         logits = _forbid(logits[:, -1], controls, position, options)  # (R, V)
         best, tokens = logits.topk(min(2 * width, logits.size(-1)))  # (R, 2 width): no more can matter
         log_probs = (best - log_totals).double().view(len(alive), -1)  # (B, width * 2 width)
@@ -307,6 +325,7 @@ def _beam(
         position += 1
         _collect(finished, done, alive, ends[:, :width], candidate_rows, candidate_totals, candidate_parts,
                  history, parts, position, options)  # fmt: skip
+        _cut(finished, done, alive, totals, history, parts, limits, options)  # what had no eos after its last token
 
         # The best `width` continuations that do not end: candidates in order, those by eos put last.
         order = (torch.arange(ends.size(1)) + ends * ends.size(1)).argsort(dim=1)[:, :width]
@@ -317,7 +336,6 @@ def _beam(
         spread = chosen_rows[:, :, None].expand(-1, -1, position - 1)
         history = torch.cat([history.gather(1, spread), chosen[:, :, None]], dim=2)
         parts = torch.cat([parts.gather(1, spread), chosen_parts[:, :, None]], dim=2)
-        _cut(finished, done, alive, totals, history, parts, position, limits, options)
 
         rows = torch.arange(len(alive))[:, None] * width + chosen_rows  # (B, width)
         kept = _groups_to_keep([not done[sentence] for sentence in alive], width)
@@ -369,11 +387,11 @@ def _cut(
     totals: Tensor,
     history: Tensor,
     parts: Tensor,
-    length: int,
     limits: list[int],
     options: SearchOptions,
 ) -> None:
     """End sentences that have reached their length limit; what is open fills up the finished ones, marked as cut."""
+    length = history.size(2)
     for group, sentence in enumerate(alive):
         if done[sentence] or length < limits[sentence]:
             continue

@@ -10,17 +10,22 @@ Weights = dict[str, np.ndarray]  # of attention, by kind
 LENGTH_STEP = 8  # padded lengths are multiples of this
 
 
-def by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+def by_length(
+    lengths: Sequence[int] | Sequence[tuple[int, int]], batch_tokens: int, *, to_write: int = 0
+) -> list[list[int]]:
     """Row numbers grouped by padded length, longest first (so that memory runs out at once or not at all).
 
     Args:
-        batch_tokens: padded tokens in a batch, at most, unless one row has more.
+        lengths: of each row, or of its two sides, which are both alike in a batch.
+        batch_tokens: padded tokens in a batch, at most, unless one row has more; of two sides the longer counts.
+        to_write: tokens that each row will have beyond its length, at most, and keep in memory.
     """
-    padded = -(-np.asarray(lengths, dtype=np.int64) // LENGTH_STEP) * LENGTH_STEP
+    sides = np.asarray([np.atleast_1d(each) for each in lengths], dtype=np.int64)  # (rows, 1 or 2)
+    padded = -(-sides // LENGTH_STEP) * LENGTH_STEP
     batches = []
-    for length in sorted(set(padded.tolist()), reverse=True):
-        rows = np.flatnonzero(padded == length).tolist()
-        size = max(1, batch_tokens // length)
+    for kind in sorted(set(map(tuple, padded.tolist())), key=lambda each: (max(each), each), reverse=True):
+        rows = np.flatnonzero((padded == kind).all(axis=-1)).tolist()
+        size = max(1, batch_tokens // (max(kind) + to_write))
         batches += [rows[first : first + size] for first in range(0, len(rows), size)]
     return batches
 

@@ -51,7 +51,8 @@ class DecoderEngine(SingleTextEngine[Decoder, ByteTokens]):
         options = self._options(prompts, options)
         width = options.n_best if options.sample else options.beam_size
         results: list[list[Hypothesis]] = [[] for _ in prompts]
-        for rows in by_length([len(ids) for ids in prompts], self.batch_tokens // width):
+        longest = min(options.max_length, self.max_length)
+        for rows in by_length([len(ids) for ids in prompts], self.batch_tokens // width, to_write=longest):
             batch = self._pad([prompts[row] for row in rows])
             found = search(self.model, batch, options, self._controls(), ends=ends)
             for row, hypotheses in zip(rows, found, strict=True):

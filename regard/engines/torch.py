@@ -81,7 +81,7 @@ class TorchEngine:
         """
         self.model.eval()
         results: list[list[float]] = [[] for _ in sources]
-        for rows in by_length([len(ids) for ids in sources], self.batch_tokens):
+        for rows in by_length(_both_lengths(sources, targets), self.batch_tokens):
             source, target = self._forced_batch([sources[row] for row in rows], [targets[row] for row in rows])
             log_probs = self.model.output(self.model.states(source, target)).log_softmax(-1)
             for number, row in enumerate(rows):
@@ -108,7 +108,7 @@ class TorchEngine:
         results: list[Weights] = [{} for _ in sources]
         # A decoder that has read only its bos says nothing of a translation, but the pass needs one.
         given = [[] for _ in sources] if targets is None else targets
-        for rows in by_length([len(ids) for ids in sources], self.batch_tokens):
+        for rows in by_length(_both_lengths(sources, given), self.batch_tokens):
             source, target = self._forced_batch([sources[row] for row in rows], [given[row] for row in rows])
             weights = self.model.forced(source, target, return_weights=True).weights
             for number, row in enumerate(rows):
@@ -158,3 +158,8 @@ class TorchEngine:
 
     def _pad(self, sources: Sequence[Sequence[int]]) -> Padded:
         return pad_to_step(sources, self.max_length, pad_id=self.tokens.pad_id)
+
+
+def _both_lengths(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Of each pair the tokens that encoder and decoder read."""
+    return [(len(source), len(target) + 1) for source, target in zip(sources, targets, strict=True)]

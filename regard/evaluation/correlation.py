@@ -10,7 +10,7 @@ Numbers = Sequence[float] | np.ndarray
 def pearson(first: Numbers, second: Numbers) -> float:
     """Pearson's correlation coefficient; NaN where either side is constant or empty."""
     a, b = (np.asarray(values, dtype=np.float64) for values in (first, second))
-    if not len(a):
+    if not len(a) or (a == a[0]).all() or (b == b[0]).all():  # their mean need not be the constant, by rounding
         return float("nan")
     a, b = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((a**2).sum() * (b**2).sum()))

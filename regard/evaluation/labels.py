@@ -35,7 +35,7 @@ def classes(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str], *, r
     """Accuracy, F1 and Matthews' correlation coefficient (for several classes: Gorodkin 2004).
 
     F1 is that of the last label where there are two, as in GLUE, and the mean over labels ("macro") where there are
-    more; a label that is neither in the texts nor predicted counts 0.
+    more; a label that is neither in the texts nor predicted is left out, in resamples too.
 
     Args:
         gold, predicted: (texts,), numbers of labels.
@@ -85,21 +85,25 @@ def tags(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], *, r
 def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     """Kind, first and end (words) of each entity that tags of the schemes BIO or BIOES mark.
 
-    As conlleval reads them: an "I-X" that continues no X begins one.
+    As conlleval reads them: an "I-X" that continues no X begins one. The kind may be missing ("B", "I"); a tag of no
+    scheme, such as a part of speech, is an entity of one word.
     """
     found: list[tuple[str, int, int]] = []
-    kind, first = "", 0
+    kind: str | None = None
+    first = 0
     for place, tag in enumerate([*tags, "O"]):
-        mark, _, name = tag.partition("-")
+        mark, dash, name = tag.partition("-")
+        if not dash and mark not in ("B", "I", "E", "M", "S", "O", ""):
+            mark, name = "S", tag
         inside = mark in ("I", "E", "M") and name == kind
-        if kind and not inside:
+        if kind is not None and not inside:
             found.append((kind, first, place))
-            kind = ""
+            kind = None
         if not inside and mark not in ("O", ""):
-            kind, first = name or mark, place
-        if kind and mark in ("E", "S"):
+            kind, first = name, place
+        if kind is not None and mark in ("E", "S"):
             found.append((kind, first, place + 1))
-            kind = ""
+            kind = None
     return found
 
 
@@ -112,16 +116,20 @@ def _class_scores(confusion: np.ndarray) -> list[float]:
     covariance = right.sum() * total - float(gold @ predicted)
     spread = (float(total) ** 2 - float(predicted @ predicted)) * (float(total) ** 2 - float(gold @ gold))
     matthews = covariance / spread**0.5 if spread else 0.0
-    return [100 * right.sum() / total, 100 * (f1[-1] if len(f1) == 2 else float(np.mean(f1))), 100 * matthews]
+    known = [value for value in f1 if not np.isnan(value)]
+    return [100 * right.sum() / total, 100 * (f1[-1] if len(f1) == 2 else float(np.mean(known))), 100 * matthews]
 
 
 def _scored(names: dict[str, str], of: Callable[[np.ndarray], list[float]], count: int, resamples: int) -> Scores:
-    values = of(np.arange(count))
+    """Scores and their intervals; what a resample leaves undefined (F1 of what is neither there nor predicted: NaN)
+    says nothing of an interval, and what all texts leave undefined is 0."""
+    values = np.nan_to_num(of(np.arange(count)))
     bounds: list[tuple[float | None, float | None]] = [(None, None)] * len(values)
     if resamples:
         generator = np.random.default_rng(0)
         drawn = np.array([of(generator.integers(count, size=count)) for _ in range(resamples)])
-        bounds = [(float(low), float(high)) for low, high in np.quantile(drawn, [0.025, 0.975], axis=0).T]
+        drawn[:, np.isnan(drawn).all(axis=0)] = 0
+        bounds = [(float(low), float(high)) for low, high in np.nanquantile(drawn, [0.025, 0.975], axis=0).T]
     return {
         key: LabelScore(name, float(value), *bound)
         for (key, name), value, bound in zip(names.items(), values, bounds, strict=True)
@@ -129,4 +137,4 @@ def _scored(names: dict[str, str], of: Callable[[np.ndarray], list[float]], coun
 
 
 def _ratio(part: float, whole: float) -> float:
-    return float(part) / float(whole) if whole else 0.0
+    return float(part) / float(whole) if whole else float("nan")

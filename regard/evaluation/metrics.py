@@ -51,6 +51,7 @@ class PairedScore:
 
     `difference` is b's value minus a's; `low` and `high` bound the middle 95 % of that difference. `p_value` is
     sacreBLEU's paired bootstrap (Koehn 2004): how often chance alone gives a difference as large as the observed one.
+    It centres the absolute differences, so it is nearly one-sided and may be below 0.05 where the interval contains 0.
     """
 
     name: str

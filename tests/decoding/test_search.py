@@ -11,7 +11,7 @@ from regard.decoding import search as module
 from regard.decoding.options import Hypothesis, SearchOptions
 from regard.decoding.search import Controls, search
 from regard.engines.torch import TorchEngine
-from regard.errors import ConfigError
+from regard.errors import ConfigError, ModelError
 from regard.nn.padded import Padded, pad
 
 SOURCES = [[5, 6, 7, 8, 9, 10, 3], [11, 12, 3], [13, 3], [4, 4, 4, 4, 3], [20, 19, 18, 17, 16, 15, 14, 3]]
@@ -43,7 +43,7 @@ def test_a_beam_of_one_is_greedy(tiny, arch: str, min_length: int) -> None:
 
 
 def exhaustive(model, source: list[int], longest: int, penalty: float) -> list[Hypothesis]:
-    """Every translation of up to `longest` ids, by forced decoding."""
+    """Every complete translation of up to `longest` ids, by forced decoding."""
     vocabulary = [number for number in range(model.config.vocab_size) if number not in (0, 2, 3)]
     all_ids = [ids for length in range(longest + 1) for ids in itertools.product(vocabulary, repeat=length)]
     target = pad([[2, *ids] for ids in all_ids])
@@ -53,10 +53,8 @@ def exhaustive(model, source: list[int], longest: int, penalty: float) -> list[H
         log_probs = model.forced(Padded(one.ids[rows], one.lengths[rows]), target).logits.log_softmax(-1)
     hypotheses = []
     for row, ids in enumerate(all_ids):
-        finished = len(ids) < longest  # at the limit nothing more is read
-        labels = [*ids, 3] if finished else list(ids)
-        parts = tuple(log_probs[row, position, label].item() for position, label in enumerate(labels))
-        hypotheses.append(Hypothesis(ids, parts, module.penalized(sum(parts), len(parts), penalty), finished))
+        parts = tuple(log_probs[row, position, label].item() for position, label in enumerate([*ids, 3]))
+        hypotheses.append(Hypothesis(ids, parts, module.penalized(sum(parts), len(parts), penalty), True))
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)
 
 
@@ -66,9 +64,45 @@ def test_a_huge_beam_finds_what_exhaustive_search_finds(tiny, arch: str, penalty
     sources = [[4, 5, 6, 3], [6, 3], [5, 5, 3]]
     options = SearchOptions(beam_size=200, n_best=20, max_length=3, length_penalty=penalty)
     for source, hypotheses in zip(sources, found(model, options, sources), strict=True):
-        expected = exhaustive(model, source, 3, penalty)  # 1 + 4 + 16 finished, 64 cut
-        finished = [hypothesis for hypothesis in expected if hypothesis.finished]
-        same([hypotheses], [finished[:20]])
+        same([hypotheses], [exhaustive(model, source, 3, penalty)[:20]])  # of 1 + 4 + 16 + 64
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_a_text_may_be_complete_at_the_limit(tiny, arch: str, beam_size: int) -> None:
+    model, options = tiny(arch), SearchOptions(beam_size=beam_size, min_length=2)
+    with torch.no_grad():
+        model.output.bias[3] = 30.0  # as soon as it may, a text ends
+    free, limited = found(model, options), found(model, replace(options, max_length=2))
+    assert all((len(best.ids), best.finished) == (2, True) for (best,) in free)
+    same(limited, free)
+
+
+def test_asking_for_alternatives_does_not_change_the_translation(tiny, arch: str) -> None:
+    """Cut hypotheses fill up the finished ones; however well they score, they do not pass them."""
+    model, kinds = tiny(arch), []
+    for bias in range(-9, 10, 2):  # from few texts that end before the limit to many
+        with torch.no_grad():
+            model.output.bias[3] = bias
+        options = SearchOptions(beam_size=4, min_length=2, max_length=3, length_penalty=2.0)
+        one, four = found(model, options), found(model, replace(options, n_best=4))
+        same(one, [hypotheses[:1] for hypotheses in four])
+        for hypotheses in four:
+            kinds.append([each.finished for each in hypotheses])
+            assert kinds[-1] == sorted(kinds[-1], reverse=True)
+    assert any(len(set(kind)) == 2 for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [SearchOptions(beam_size=1), SearchOptions(), SearchOptions(sample=True)],
+    ids=["greedy", "beam", "sample"],
+)
+def test_numbers_that_are_no_probabilities_are_an_error(tiny, arch: str, options: SearchOptions) -> None:
+    model = tiny(arch)
+    with torch.no_grad():
+        model.output.bias[7] = math.nan
+    with pytest.raises(ModelError, match=r"no probabilities \(NaN or infinite\)"):
+        found(model, options)
 
 
 def test_the_n_best_are_sorted_and_distinct(tiny, arch: str) -> None:
@@ -102,6 +136,7 @@ def test_the_limit_follows_the_source_and_the_model() -> None:
     assert SearchOptions().limit(10, 100) == 36
     assert SearchOptions().limit(10, 30) == 29  # and eos
     assert SearchOptions(max_length=5).limit(10, 30) == 5
+    assert SearchOptions(min_length=50).limit(10, 100) == 50
     assert SearchOptions(max_length_ratio=0.5).limit(7, 100) == 20
 
 

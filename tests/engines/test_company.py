@@ -126,6 +126,10 @@ def test_batches_hold_one_padded_length_and_bounded_memory() -> None:
         assert len(batch) == 1 or padded * len(batch) * 5 <= 200
     assert batches[0] == [5], "longest first"
     assert engine.search([], SearchOptions()) == []
+    pairs = [(3, 1), (3, 50), (8, 2), (3, 2), (60, 3)]
+    assert by_length(pairs, 20) == [[4], [1], [0, 2], [3]], "both sides are alike, and the longer one counts"
+    assert by_length([3, 4, 5, 6], 40) == [[0, 1, 2, 3]]
+    assert by_length([3, 4, 5, 6], 40, to_write=12) == [[0, 1], [2, 3]], "what will be written fills the memory too"
 
 
 def test_attention_is_given_for_each_pair_in_its_own_size(word_tokens, tiny) -> None:

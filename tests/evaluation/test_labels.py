@@ -35,6 +35,21 @@ def test_several_classes_by_hand() -> None:
     assert found["matthews"].value == pytest.approx(100 * (x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()))
 
 
+@pytest.mark.parametrize("gold", [np.arange(10), np.repeat([0, 1, 2], [300, 2, 2]), np.repeat([0, 1], [98, 2])])
+def test_all_right_is_right_in_every_resample(gold: np.ndarray) -> None:
+    """What a resample does not hold says nothing of it."""
+    names = [str(number) for number in range(int(gold.max()) + 1)]
+    f1 = labels.classes(gold, gold, names)["f1"]
+    assert (f1.value, f1.low, f1.high) == (100, 100, 100)
+
+
+def test_a_label_that_is_nowhere_is_left_out() -> None:
+    gold = np.array([0, 1, 0, 1])
+    assert labels.classes(gold, gold, ["a", "b", "c"])["f1"].value == 100
+    assert labels.classes(gold, np.array([0, 1, 0, 2]), ["a", "b", "c"])["f1"].value == pytest.approx(100 * 5 / 9)
+    assert labels.classes(np.array([0, 0]), np.array([0, 0]), ["a", "b"])["f1"].value == 0, "nothing to find"
+
+
 def test_an_idle_classifier_has_no_correlation() -> None:
     found = labels.classes(np.array([0, 1, 1]), np.array([1, 1, 1]), ["a", "b"])
     assert found["matthews"].value == 0
@@ -56,6 +71,9 @@ def test_numbers() -> None:
         ("I-PER I-PER O I-LOC", [("PER", 0, 2), ("LOC", 3, 4)]),  # as conlleval: an inside begins one
         ("B-PER I-LOC", [("PER", 0, 1), ("LOC", 1, 2)]),
         ("B-PER I-PER E-PER S-PER O", [("PER", 0, 3), ("PER", 3, 4)]),
+        ("B I I O I", [("", 0, 3), ("", 4, 5)]),  # one kind of entity needs no name
+        ("B B I E S", [("", 0, 1), ("", 1, 4), ("", 4, 5)]),
+        ("NOUN NOUN VERB", [("NOUN", 0, 1), ("NOUN", 1, 2), ("VERB", 2, 3)]),
         ("NOUN O VERB", [("NOUN", 0, 1), ("VERB", 2, 3)]),
         ("O O", []),
     ],
