@@ -81,7 +81,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also bytes that are no text, and numbers of thousands of digits
         raise ConfigError(f"{path}: is not valid TOML ({error}).") from error
 
 
@@ -123,6 +123,8 @@ def parse_setting(text: str) -> tuple[str, str, Any]:
         table = tomllib.loads(f"value = {value}")
     except tomllib.TOMLDecodeError:
         table = {}
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"--set {section}.{key}: cannot be read ({error}).") from error
     return section, key, table["value"] if len(table) == 1 else value.strip()
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from regard.errors import DataError, InputError, StorageError
-from regard.formats.files import BOM, COMPRESSIONS, MAX_LINE_BYTES, text_lines
+from regard.formats.files import BOM, COMPRESSIONS, MAX_LINE_BYTES, EmptyFileError, text_lines
 
 _CHUNK_LINES = 2_000  # given on together: many, for lines of one length are translated in one batch
 
@@ -92,9 +92,10 @@ def file_chunks(path: Path) -> Iterator[list[str]]:
     Raises:
         DataError: see `text_lines`.
     """
-    if path.is_file() and path.stat().st_size == 0:
+    try:
+        yield from _chunks(line for _, line in text_lines(path))
+    except EmptyFileError:
         return
-    yield from _chunks(line for _, line in text_lines(path))
 
 
 def stdin_chunks() -> Iterator[list[str]]:
@@ -105,6 +106,8 @@ def stdin_chunks() -> Iterator[list[str]]:
     Raises:
         DataError: not UTF-8, a line too long, or nothing to read from.
     """
+    if sys.stdin is None:
+        raise DataError("standard input: is closed. Give text, or name a file.")
     number, rest, ended = 0, b"", False
     while not ended:
         try:

@@ -242,6 +242,26 @@ def test_a_full_disk_behind_stdout_is_told() -> None:
     assert found.stderr.decode() == "regard: error: standard output: No space left on device.\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("audit world:5 >&-", "regard: error: standard output: is closed. Results have nowhere to go.\n"),
+        ("translate {model} <&-", "regard: error: standard input: is closed. Give text, or name a file.\n"),
+    ],
+)
+def test_closed_standard_streams_are_told(model: Path, line: str, message: str) -> None:
+    command = f"{sys.executable} -m regard {line.format(model=model)}"
+    found = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert found.returncode in (1, 2)
+    assert found.stderr == message
+
+
+def test_a_file_name_that_is_no_text_is_printed(run: Command, tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path / "bad") + b"\xff.tsv")
+    Path(odd).write_text("a cat\tum gato\n")
+    assert json.loads(run("audit", odd, "--json").out)["sets"]["train"]["files"][0]["name"] == odd
+
+
 # Audit and import
 
 

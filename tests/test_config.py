@@ -86,7 +86,14 @@ def test_toml_leaves_out_what_it_has_no_word_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(b"[a", "is not valid TOML"), (b"\xff", "is not valid TOML"), (None, "cannot be read")]
+    ("content", "message"),
+    [
+        (b"[a", "is not valid TOML"),
+        (b"\xff", "is not valid TOML"),
+        (b"a = " + b"1" * 5_000, "is not valid TOML"),
+        (b"a = " + b"[" * 3_000, "is not valid TOML"),
+        (None, "cannot be read"),
+    ],
 )
 def test_files_that_are_no_toml(tmp_path: Path, content: bytes | None, message: str) -> None:
     if content is not None:
@@ -110,6 +117,12 @@ def test_files_that_are_no_toml(tmp_path: Path, content: bytes | None, message: 
 )
 def test_single_settings(text: str, expected: tuple[str, str, Any]) -> None:
     assert parse_setting(text) == expected
+
+
+@pytest.mark.parametrize("value", ["1" * 5_000, "[" * 3_000], ids=["long", "deep"])
+def test_single_settings_that_break_the_parser(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"--set training\.seed: cannot be read"):
+        parse_setting(f"training.seed={value}")
 
 
 @pytest.mark.parametrize("text", ["seed=2", "training.seed", ".seed=2", "training.=2", ""])

@@ -52,8 +52,11 @@ def main() -> None:
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `regard ... | head` ends quietly
     os.environ.setdefault(*_KERNEL_CACHE)
-    # Results are UTF-8 whatever the locale says, and lines end at LF.
-    sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+    if sys.stdout is None:
+        say("regard: error: standard output: is closed. Results have nowhere to go.")
+        sys.exit(StorageError.exit_status)
+    # Results are UTF-8 whatever the locale says, and lines end at LF. The name of a file may be no text; results are.
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")  # type: ignore[union-attr]
     try:
         app(arguments, prog_name="regard", standalone_mode=True)
     except Exception as error:

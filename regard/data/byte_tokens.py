@@ -79,7 +79,7 @@ class ByteTokens(TextTokens):
         """Learn merges from texts; the tokens are the 256 bytes, what they are merged to, and END.
 
         Args:
-            vocab_size: at most; a small text has fewer merges.
+            vocab_size: at most, but for the 256 bytes and the end; a small text has fewer merges.
         """
         tokenizer = _tokenizer(BPE())
         trainer = BpeTrainer(

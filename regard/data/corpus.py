@@ -143,7 +143,7 @@ def encode(
         facts = {"files": print_, "type": kind.name, "vocab_size": tokens.vocab_size}
         (folder / _FACTS_FILE).write_text(json.dumps(facts), encoding="utf-8")
     except OSError as error:
-        raise StorageError(f"{folder}: could not be written ({error.strerror}).") from error
+        raise StorageError(f"{folder}: could not be written ({error.strerror or error}).") from error
     found = stored(folder, print_)
     assert found is not None
     return found
@@ -157,7 +157,7 @@ def stored(folder: Path, print_: str) -> Corpus | None:
             return None
         starts = np.load(folder / _STARTS_FILE, allow_pickle=False)
         ids = np.memmap(folder / _IDS_FILE, dtype=np.dtype(facts["type"]), mode="r")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     if len(starts) < 2 or starts[-1] != len(ids):
         return None

@@ -141,7 +141,10 @@ class RowFilter:
         self._seen: set[int] = set()  # 64-bit hashes: in ten million pairs, a false duplicate is one chance in 400,000
 
     def apply(self, rows: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, Row, str | None]]:
-        """Each row, in order, with the reason it is not used, or None if it is. Holds a sample in memory, no more."""
+        """Each row, in order, with the reason it is not used, or None if it is.
+
+        In memory are a sample of each file and, where duplicates are looked for, 64 bits for each used row.
+        """
         for number, file_rows in groupby(rows, key=lambda pair: pair[0]):
             counts = self.report.files[number]
             for row, reason in self._file(file_rows, counts.name):

@@ -5,6 +5,7 @@ CSV, TSV and JSON lines hold a text and its label a row, columns by name or by n
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -312,6 +313,7 @@ def _no_column(path: Path, line: int, missing: Sequence[str], found: Sequence[st
 def _natural(label: str) -> tuple[int, float, str]:
     """Numbers in their order, then words in theirs."""
     try:
-        return (0, float(label), label)
+        number = float(label)
     except ValueError:
-        return (1, 0.0, label)
+        number = math.nan
+    return (1, 0.0, label) if math.isnan(number) else (0, number, label)  # nan has no place among numbers

@@ -6,7 +6,6 @@ data is for; world-train[:N], world-dev[:N] and world-test[:N] name one.
 """
 
 import hashlib
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from regard.data.world import WorldPair  # its modules take a while, and are read only where it is used
 
 Split = Literal["train", "dev", "test"]
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-6, 1_000_000
 WORLD_PAIRS = 20_000  # of "world" without a number
 _WORLD_SPLITS: dict[str, Split | None] = {
     "world": None,
@@ -238,20 +238,23 @@ def path_and_weight(argument: str) -> tuple[Path, float | None]:
     """The file an argument names, and its weight if it has one."""
     head, colon, tail = argument.rpartition(":")
     try:
-        weight = float(tail) if colon and head and not Path(argument).exists() else None
+        weight = float(tail) if colon and head and not _exists(Path(argument)) else None
     except ValueError:  # a colon in a name
         weight = None
     if weight is None:
         return Path(argument), None
-    if not (math.isfinite(weight) and weight > 0):
-        raise DataError(f"{argument}: the weight is {tail}. It must be a positive number, such as {head}:0.5.")
+    if not _LEAST_WEIGHT <= weight <= _MOST_WEIGHT:  # nan neither
+        raise DataError(
+            f"{argument}: the weight is {tail}. It must be a positive number from {_LEAST_WEIGHT} to {_MOST_WEIGHT:,}, "
+            f"such as {head}:0.5."
+        )
     return Path(head), weight
 
 
 def _world_source(argument: str) -> DataSource | None:
     """The part of the built-in corpus that an argument names; None: it names none, or there is a file of that name."""
     name, colon, number = argument.partition(":")
-    if name not in _WORLD_SPLITS or Path(argument).is_file():
+    if name not in _WORLD_SPLITS or (_exists(Path(argument)) and Path(argument).is_file()):
         return None
     if colon and not (number.isascii() and number.isdigit() and int(number[:19]) > 0):
         raise DataError(
@@ -259,6 +262,13 @@ def _world_source(argument: str) -> DataSource | None:
             f"such as {name}:{WORLD_PAIRS}."
         )
     return DataSource(world_pairs=int(number[:19]) if colon else WORLD_PAIRS, world_split=_WORLD_SPLITS[name])
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than any file's
+        return False
 
 
 def _world_rows(count: int, split: Split, seed: int) -> Iterator[Row]:

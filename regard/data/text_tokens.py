@@ -73,7 +73,7 @@ class TextTokens:
 
         Args:
             texts: gives them; they are read twice.
-            vocab_size: at most; few texts give fewer pieces.
+            vocab_size: at most, but for the letters of the texts, which all have a piece; few texts give fewer.
             lowercase: make no difference between upper and lower case, nor between a letter and its accented forms.
 
         Raises:

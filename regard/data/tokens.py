@@ -2,7 +2,7 @@
 
 Identity normalisation, white space kept, characters never seen fall back to bytes. The dummy prefix stays on, as in
 Marian: without it a first word differs from the same word later. Text such as "</s>" is text: only `encode` adds
-control ids.
+control ids. One character is lost: U+2581 (▁), which sentencepiece writes for a space, comes back as one.
 """
 
 import codecs
@@ -79,7 +79,7 @@ class Tokens:
     def decode(self, ids: Sequence[int]) -> str:
         """The target text of ids; control ids and ids out of range say nothing."""
         if self._vocabulary is not None:
-            control = {self.pad_id, self.bos_id, self.eos_id}
+            control = {self.pad_id, self.unk_id, self.bos_id, self.eos_id}
             return self._target.decode([self._pieces.get(int(i), "") for i in ids if int(i) not in control])
         size = self._target.vocab_size()
         return self._target.decode([int(i) for i in ids if EOS_ID < int(i) < size])

@@ -16,7 +16,7 @@ _KINDS = {".tsv": "tsv", ".jsonl": "jsonl", ".tmx": "tmx", ".po": "po"}
 def kind(path: Path) -> str:
     """ "tsv", "jsonl", "tmx" or "po", told by the suffix before that of the compression; "plain" for anything else."""
     # A file may really be called "a.tsv:2", like the argument that gives a.tsv the weight 2.
-    return _KINDS.get(kind_suffix(path.with_name(re.sub(r":[0-9.]+$", "", path.name) or path.name)), "plain")
+    return _KINDS.get(kind_suffix(Path(re.sub(r":[0-9.]+$", "", path.name))), "plain")
 
 
 def read_pairs(

@@ -171,6 +171,8 @@ def _compression(path: Path, file: BinaryIO) -> str | None:
 
 
 def _damaged(path: Path, compression: str | None, error: Exception) -> str:
+    if "requires too much memory" in str(error):
+        return f"{path}: compressed with a window above 128 MiB. Compress it again, without zstd --long."
     if isinstance(error, EOFError):
         found = f"the {compression} data ends before its end mark, the file is cut off"
     else:
@@ -178,8 +180,12 @@ def _damaged(path: Path, compression: str | None, error: Exception) -> str:
     return f"{path}: {found}. A whole file was expected. Copy or download it again."
 
 
+class EmptyFileError(DataError):
+    """There is nothing in the file."""
+
+
 def _empty(path: Path) -> DataError:
-    return DataError(f"{path}: the file is empty. At least one line was expected. Check how it was made.")
+    return EmptyFileError(f"{path}: the file is empty. At least one line was expected. Check how it was made.")
 
 
 def _plain_blocks(file: BinaryIO) -> Iterator[bytes]:
@@ -194,9 +200,25 @@ def _gzip_blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _xz_blocks(file: BinaryIO) -> Iterator[bytes]:
-    with lzma.LZMAFile(file) as opened:
-        while block := opened.read(BLOCK_BYTES):
-            yield block
+    """Stream by stream: `LZMAFile` takes a damaged second stream for something to pass over."""
+    stream: lzma.LZMADecompressor | None = None
+    data = b""
+    while True:
+        if not data and (stream is None or stream.needs_input):
+            data = file.read(BLOCK_BYTES)
+            if not data:
+                break
+        if stream is None:
+            data = data.lstrip(b"\0")  # padding between streams
+            if not data:
+                continue
+            stream = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        yield stream.decompress(data, BLOCK_BYTES)
+        data = b""
+        if stream.eof:
+            data, stream = stream.unused_data, None
+    if stream is not None:
+        raise EOFError
 
 
 def _zstd_blocks(file: BinaryIO) -> Iterator[bytes]:

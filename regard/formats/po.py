@@ -79,6 +79,8 @@ def _entries(path: Path) -> Iterator[_Entry]:
             current = None
             if line[1:2] in (",", "="):
                 entry.fuzzy |= "fuzzy" in (flag.strip() for flag in line[2:].split(","))
+            elif line[1:2] == "~":
+                entry.fuzzy = False  # what was said so far was said of an obsolete entry
             continue
         if keyword is not None:
             name = keyword[1] + (f"[{int(keyword[2])}]" if keyword[2] else "")

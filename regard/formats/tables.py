@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from regard.formats.files import TOO_LONG, kind_suffix, read_lines, text_lines
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 MAX_FIELD_CHARACTERS = 1_000_000
+BROKEN_CHARACTER = "with half a character"
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: an escape can smuggle one in, and it is no character
 
 
 class Record(NamedTuple):
@@ -58,8 +61,9 @@ def read_sentences(path: Path) -> Iterator[Sentence]:
     tags: list[str] = []
     first = 1
     for number, line in text_lines(path):
-        columns = line.split("\t") if "\t" in line else line.split()
-        columns = [column.strip() for column in columns]
+        # Other white space, such as a no-break space in a number, is part of a word.
+        columns = line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
+        columns = [column.strip(" \r") for column in columns]
         if not any(columns) or columns[0] == "-DOCSTART-":
             if words:
                 yield Sentence(first, words, tags)
@@ -112,4 +116,7 @@ def _jsonl(path: Path) -> Iterator[Record]:
             raise DataError(f"{path}, line {number:,}: {problem}. Each line must be a JSON object.") from error
         if not isinstance(found, dict):
             raise DataError(f"{path}, line {number:,}: {line[:60]!r} is no JSON object. Each line must be one.")
+        if "\\u" in line and _HALF.search(json.dumps(found, ensure_ascii=False)):
+            yield Record(number, {}, BROKEN_CHARACTER)
+            continue
         yield Record(number, found)

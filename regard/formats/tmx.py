@@ -55,6 +55,7 @@ class _Reader:
         self.rows: list[Row] = []
         self.languages: dict[str, None] = {}  # all that were met, for the message when nothing fits
         self.num_pairs = 0
+        self.undecided: list[tuple[int, tuple[str, ...]]] = []  # units before the languages were settled: line, theirs
         self.depth = 0
         self.line = 0  # of the unit
         self.variants: list[tuple[str, str, bool]] = []  # language, text, too long
@@ -80,6 +81,8 @@ class _Reader:
                 f"(byte {self.parser.ErrorByteIndex:,}): {expat.ErrorString(error.code)}. "
                 f"Well-formed XML in the encoding it declares was expected. Repair the file or export it again."
             ) from error
+        except (LookupError, ValueError) as error:  # of an encoding that expat leaves to Python
+            raise self.error(f"its encoding cannot be read ({error})", "UTF-8 or UTF-16 was expected") from error
 
     def take(self) -> list[Row]:
         rows, self.rows = self.rows, []
@@ -141,8 +144,15 @@ class _Reader:
 
     def end_unit(self) -> None:
         tags = [language for language, _, _ in self.variants]
-        if (self.source_language is None or self.target_language is None) and not self.decide(tags):
-            return
+        if self.source_language is None or self.target_language is None:
+            if not self.decide(tags):
+                self.undecided.append((self.line, tuple(tags)))
+                return
+            wanted = (self.source_language or "", self.target_language or "")
+            for line, languages in self.undecided:
+                if any(best_match(tag, languages) is not None for tag in wanted):
+                    self.rows.append(Row(line, "", ""))  # they had one of the two
+            self.undecided.clear()
         source = best_match(self.source_language or "", tags)
         both = choose_pair(tags, self.source_language, self.target_language)
         if both is not None:
@@ -157,17 +167,19 @@ class _Reader:
     def decide(self, tags: list[str]) -> bool:
         """Settle the languages that were not given by this unit, if it has two."""
         distinct = list(dict.fromkeys(tags))
-        first = self.source_language or self.target_language or self.header_language
-        found = 0 if first is None else best_match(first, distinct)
-        if found is None and first == self.header_language and len(distinct) > 1:
-            found = 0  # the header names a language that the units do not have
-        if found is None or len(distinct) < 2:
+        places = range(len(distinct))
+        likely = self.source_language or self.header_language  # the header may name what the units do not have
+        source = None if likely is None else best_match(likely, distinct)
+        target = None if self.target_language is None else best_match(self.target_language, distinct)
+        missing = (self.source_language and source is None) or (self.target_language and target is None)
+        if missing or len(distinct) < 2:
             return False
-        other = distinct[1 if found == 0 else 0]
-        if self.target_language:
-            self.source_language = other
-        else:
-            self.source_language, self.target_language = self.source_language or distinct[found], other
+        if source is None or source == target:
+            source = next(place for place in places if place != target)
+        if target is None:
+            target = next(place for place in places if place != source)
+        self.source_language = self.source_language or distinct[source]
+        self.target_language = self.target_language or distinct[target]
         return True
 
     def declared_entity(self, name: str, *_: object) -> None:

@@ -50,6 +50,14 @@ def test_labels_that_are_numbers_keep_their_order(tmp_path: Path) -> None:
     assert load([written(tmp_path, "a.jsonl", rows)], "classify", NONE).names() == ["2.5", "9", "10"]
 
 
+def test_the_order_of_labels_is_always_the_same(tmp_path: Path) -> None:
+    """Also with "nan", which is no number to sort by: a set is in another order in each process."""
+    labels = ["nan", "1", "2", "10", "3", "NaN", "no"]
+    rows = "".join(f"{label}\ttext {number}\n" for number, label in enumerate(labels))
+    found = load([written(tmp_path, "a.tsv", rows)], "classify", Columns(label="1", text=("2",)))
+    assert found.names() == ["1", "2", "3", "10", "NaN", "nan", "no"]
+
+
 def test_what_is_skipped_is_counted(tmp_path: Path) -> None:
     first = written(tmp_path, "a.tsv", "1\ta\n1\t \n\tb\n2\tc\n")
     second = written(tmp_path, "b.tsv", "2\td\n")

@@ -117,6 +117,29 @@ def test_cut_off_and_damaged_compressed_files(tmp_path: Path, kind: str):
         list(read_lines(write(tmp_path, b"plain text\n", f"plain.txt.{kind}")))
 
 
+@pytest.mark.parametrize("kind", ["gz", "xz", "zst"])
+def test_a_second_part_is_read_or_refused_never_passed_over(tmp_path: Path, kind: str):
+    first, second = compress(kind, TEXT.encode()), compress(kind, b"end\n" * 1000)
+    damaged = bytearray(second)
+    damaged[len(second) // 2] ^= 0xFF
+    for rest in (second[:-3], bytes(damaged), b"junk"):
+        with pytest.raises(DataError, match=r"is damaged|cut off"):
+            list(read_lines(write(tmp_path, first + rest, f"a.txt.{kind}")))
+    if kind == "xz":
+        lines = list(read_lines(write(tmp_path, first + bytes(8) + second + bytes(4), "padded.txt.xz")))
+        assert len(lines) == 51_000, "streams may have padding between them"
+
+
+def test_a_zst_with_a_large_window_is_not_called_damaged(tmp_path: Path):
+    zstandard = pytest.importorskip("zstandard")
+    wide = zstandard.ZstdCompressionParameters(window_log=28)
+    data = zstandard.ZstdCompressor(compression_params=wide).compressobj().compress(b"")
+    compressor = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+    data = compressor.compress(b"a line\n") + compressor.flush()
+    with pytest.raises(DataError, match=r"a\.zst: compressed with a window above 128 MiB\. Compress it again"):
+        list(read_lines(write(tmp_path, data, "a.zst")))
+
+
 def test_bad_utf8_in_a_compressed_file_counts_decompressed_bytes(tmp_path: Path):
     with pytest.raises(DataError, match="line 2: byte 0xff at offset 3 of the decompressed file"):
         list(read_lines(write(tmp_path, gzip.compress(b"a\nb\xff"), "a.txt.gz")))

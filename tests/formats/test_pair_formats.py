@@ -102,7 +102,17 @@ def test_jsonl_errors_say_what_was_found(tmp_path: Path, line: str, found: str):
 
 
 def test_kind_is_told_by_the_name(tmp_path: Path):
-    names = {"a.tsv": "tsv", "a.JSONL.xz": "jsonl", "a.tmx.gz": "tmx", "a.po": "po", "a.pt": "plain", "a.tsv:2": "tsv"}
+    names = {
+        "a.tsv": "tsv",
+        "a.JSONL.xz": "jsonl",
+        "a.tmx.gz": "tmx",
+        "a.po": "po",
+        "a.pt": "plain",
+        "a.tsv:2": "tsv",
+        ".": "plain",
+        "/": "plain",
+        "": "plain",
+    }
     assert {name: formats.kind(tmp_path / name) for name in names} == names
     with pytest.raises(DataError, match="a plain text file holds one side only"):
         read(write(tmp_path, "a.pt", "x\n"))

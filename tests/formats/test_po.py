@@ -101,3 +101,8 @@ def test_errors_name_file_and_line(tmp_path: Path, text: str, message: str | Non
 def test_a_huge_message_is_too_long(tmp_path: Path):
     rows = read(tmp_path, HEAD + 'msgid ""\n' + f'"{"x" * 70}"\n' * 20_000 + 'msgstr "b"\nmsgid "c"\nmsgstr "d"\n')
     assert [(row.target, row.unusable) for row in rows] == [("", "too long"), ("d", None)]
+
+
+def test_an_obsolete_entry_takes_its_flags_with_it(tmp_path: Path):
+    text = HEAD + '#, fuzzy\n#~ msgid "old"\n#~ msgstr "alt"\n\nmsgid "new"\nmsgstr "neu"\n'
+    assert [(row.source, row.target) for row in read(tmp_path, text)] == [("new", "neu")]

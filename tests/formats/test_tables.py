@@ -36,6 +36,19 @@ def test_json_lines(tmp_path: Path) -> None:
     ]
 
 
+def test_half_a_character_makes_a_line_unusable(tmp_path: Path) -> None:
+    text = '{"text": "broken \\ud83d emoji"}\n{"text": "whole \\ud83d\\ude00"}\n{"\\udc00": 1}\n'
+    found = list(read_records(written(tmp_path, "a.jsonl", text)))
+    assert [record.unusable for record in found] == ["with half a character", None, "with half a character"]
+    assert found[1].values == {"text": "whole 😀"}
+
+
+def test_white_space_within_a_word_stays(tmp_path: Path) -> None:
+    text = "10\u00a0000 B-NUM\na\u3000b O\nx  NN\tI\r\n"
+    (sentence,) = read_sentences(written(tmp_path, "a.conll", text))
+    assert (sentence.words, sentence.tags) == (["10\u00a0000", "a\u3000b", "x  NN"], ["B-NUM", "O", "I"])
+
+
 def test_a_line_too_long_to_hold_is_said(tmp_path: Path) -> None:
     path = written(tmp_path, "a.tsv", "1\ta\n1\t" + "b" * 1_000_001 + "\n2\tc\n")
     assert [(record.line, record.unusable) for record in read_records(path)] == [(1, None), (2, "too long"), (3, None)]

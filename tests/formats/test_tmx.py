@@ -39,6 +39,27 @@ def test_languages_not_given_are_srclang_and_the_first_other(tmp_path: Path):
     assert read(tmp_path, HEAD + body + TAIL, target="en") == [Row(3, "um", "one"), Row(4, "dois", "two")]
 
 
+def test_languages_are_settled_by_a_unit_that_has_them(tmp_path: Path):
+    body = unit(fr="f1", de="d1") + unit(en="e2", fr="f2") + unit(en="e3", fr="f3")
+    assert read(tmp_path, HEAD + body + TAIL, source="en") == [
+        Row(3, "", ""), Row(4, "e2", "f2"), Row(5, "e3", "f3")
+    ]  # fmt: skip
+    body = unit(fr="f1", en="e1", pt="p1") + unit(en="e2", pt="p2")
+    assert read(tmp_path, HEAD + body + TAIL, target="pt") == [Row(3, "e1", "p1"), Row(4, "e2", "p2")]
+
+
+def test_units_before_the_languages_are_settled_are_counted(tmp_path: Path):
+    body = unit(en="one") + unit(ja="san") + unit(en="two", pt="dois") + unit(en="three")
+    assert read(tmp_path, HEAD + body + TAIL) == [Row(3, "", ""), Row(5, "two", "dois"), Row(6, "three", "")]
+
+
+@pytest.mark.parametrize("encoding", ["shift_jis", "utf-7", "hex", "nonsense"])
+def test_an_encoding_that_cannot_be_read_is_said(tmp_path: Path, encoding: str):
+    text = (HEAD + unit(en="a", pt="b") + TAIL).replace("UTF-8", encoding)
+    with pytest.raises(DataError, match=r"a\.tmx, line 1: its encoding cannot be read|a\.tmx, line 1, column"):
+        read(tmp_path, text)
+
+
 @pytest.mark.parametrize(
     ("wanted", "tags", "position"),
     [
