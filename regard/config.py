@@ -66,6 +66,20 @@ def check_tables(tables: Mapping[str, Any], known: Sequence[str], where: str) ->
             raise ConfigError(f"{where}: {name} must be a table of settings, [{name}], found {table!r}.")
 
 
+def refuse_idle(config: Any, idle: Mapping[str, Any], why: str, where: str) -> None:
+    """Refuse settings that would do nothing, rather than pass over them in silence.
+
+    Args:
+        idle: fields of `config` that nothing here reads, with the values that say so.
+        why: for the message.
+
+    Raises:
+        ConfigError: one of them has another value.
+    """
+    if name := next((name for name, value in idle.items() if getattr(config, name) != value), None):
+        raise ConfigError(f"{where}: {name} does nothing here: {why}. Leave it out.")
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """The fields of a configuration dataclass as plain values (tuples become lists)."""
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config) if field.init}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from regard.config import from_dict, parse_setting, read_toml, to_dict, to_toml
 from regard.errors import ConfigError
 from regard.runs.settings import DataSettings, settings_from
+from regard.training.plan import TrainingPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +144,14 @@ def test_single_settings_that_are_none(text: str) -> None:
         ({"training": 3}, "", r"x.toml: training must be a table of settings, \[training\], found 3"),
         ({"model": {"arch": ["rnn"]}}, "", "unknown architecture"),
         ({"data": {"dev_pairs": -1}}, "", "data.dev_pairs must be at least 1, got -1"),
+        (
+            {"training": {"dev_metric": "accuracy"}},
+            "",
+            "dev_metric 'accuracy' says nothing of a translation. Known are",
+        ),
+        ({"training": {"layer_decay": 0.9}}, "", r"x.toml, \[training\]: layer_decay does nothing here: the layers"),
+        ({"training": {"unfreeze_steps": 9}}, "gnmt", r"unfreeze_steps does nothing here"),
+        ({"model": {"decoder_num_layers": -1}}, "", "decoder_num_layers must not be negative, got -1"),
     ],
     ids=str,
 )
@@ -157,6 +166,24 @@ def test_new_recurrent_models_read_scaled_token_vectors_unless_told_otherwise(ar
     assert settings_from({}, data, 100, arch, "x").model["scaled_embeddings"] is True
     told = settings_from({"model": {"scaled_embeddings": False}}, data, 100, arch, "x")
     assert told.model["scaled_embeddings"] is False
+
+
+def test_usual_settings_follow_the_data_the_width_and_the_steps() -> None:
+    data = DataSettings(train=("x",))
+
+    def plan(pairs: int, arch: str = "transformer", **training: Any) -> TrainingPlan:
+        return settings_from({"training": training}, data, pairs, arch, "x").training
+
+    assert [plan(pairs).learning_rate for pairs in (20_000, 200_000, 2_000_000)] == [0.005, 0.0025, 0.00125]
+    assert plan(2_000_000, learning_rate=0.004).learning_rate == 0.004
+    assert plan(2_000_000, "rnn").learning_rate == plan(20_000, "rnn").learning_rate
+    assert plan(20_000).warmup_steps == 2_000
+    assert plan(20_000, max_steps=500).warmup_steps == 50
+    assert plan(20_000, max_steps=500, warmup_steps=400).warmup_steps == 400
+    assert [plan(pairs).patience for pairs in (20_000, 200_000)] == [10, 0]
+    sizes = [settings_from({}, data, pairs, "", "x").tokens.vocab_size for pairs in (100, 10_000, 40_000, 60_000)]
+    assert sizes == [500, 2_500, 8_000, 16_000]
+    assert plan(20_000, dev_metric="loss").dev_metric == "loss"
 
 
 def test_settings_of_a_run_come_back_from_toml() -> None:

@@ -10,12 +10,10 @@ from torch import Tensor, nn
 from regard.errors import ConfigError
 from regard.models.protocol import Encoded, Encoder
 from regard.nn.attention import Pattern
-from regard.nn.encoder import EncoderLayer
+from regard.nn.encoder import EncoderLayer, initialize
 from regard.nn.layers import Activation, Dropout, Embedding, Linear
 from regard.nn.padded import Padded
 from regard.nn.positions import PositionalEmbedding
-
-_INITIAL_STD = 0.02  # of every weight at the start; Devlin et al.'s code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,11 +134,3 @@ class Bert(DistilBert):
     def embed(self, tokens: Padded, types: Tensor | None) -> Tensor:
         kinds = torch.zeros_like(tokens.ids) if types is None else types
         return super().embed(tokens, types) + self.type_embedding(kinds)
-
-
-def initialize(module: nn.Module) -> None:
-    """Weights as BERT starts with them: normal, biases zero."""
-    if isinstance(module, nn.Linear | nn.Embedding | PositionalEmbedding):
-        nn.init.normal_(module.weight, std=_INITIAL_STD)
-    if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)

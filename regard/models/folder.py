@@ -12,6 +12,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from regard.config import to_dict
 from regard.data.byte_tokens import ByteTokens
@@ -231,14 +232,28 @@ AnyModel = TypeVar("AnyModel", Seq2Seq, TaskModel, Decoder)
 def _read_model(folder: Path, make: Callable[[], AnyModel]) -> AnyModel:
     tensors = read_weights(folder / WEIGHTS_FILE)
     try:
-        with torch.device("meta"):  # no memory yet: sizes are believed only when the weights have them
+        with torch.device("meta"), _NoDraws():  # no memory yet: sizes are believed only when the weights have them
             blueprint = make()
         _check(tensors, dict(blueprint.named_parameters()), folder / WEIGHTS_FILE)
-        model = make()
+        with _NoDraws():
+            model = make()
     except ConfigError as error:
         raise ModelError(str(error)) from error
     copy_weights(tensors, dict(model.named_parameters()), folder / WEIGHTS_FILE)
     return model.eval()
+
+
+class _NoDraws(TorchFunctionMode):
+    """Makes models whose weights are not drawn, for they are replaced at once.
+
+    On the meta device to draw them would also import a compiler, which takes longer than all else that a small model's
+    loading does.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _check_vocabulary(folder: Path, found: int, expected: int) -> None:

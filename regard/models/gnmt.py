@@ -64,7 +64,9 @@ class GNMT(Seq2Seq):
     layers above and into the output. Nothing in training waits for an attention step, so every layer runs over the
     whole sentence at once: this is the paper's reason for taking the bottom layer (its section 3). Relative to the
     paper: the query is the bottom layer's present output, not the previous one; before the softmax the top state and
-    the context go through one tanh layer (Luong et al. 2015, equation 5); and sizes are free.
+    the context go through one tanh layer (Luong et al. 2015, equation 5); residual connections begin a layer lower in
+    the decoder; each direction of the bottom encoder layer has half the width; weights start as torch starts them; and
+    sizes are free.
     """
 
     def __init__(self, config: GNMTConfig):

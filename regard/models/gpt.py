@@ -11,12 +11,10 @@ from torch import Tensor, nn
 from regard.errors import ConfigError
 from regard.models.protocol import Decoder, Forced
 from regard.nn.attention import Pattern
-from regard.nn.encoder import EncoderLayer, KeyValue
+from regard.nn.encoder import INITIAL_STD, EncoderLayer, KeyValue, initialize
 from regard.nn.layers import Activation, Dropout, Embedding, OutputLayer
 from regard.nn.padded import Padded
 from regard.nn.positions import PositionalEmbedding
-
-_INITIAL_STD = 0.02  # of every weight at the start; Radford et al.'s code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,11 +127,11 @@ class GPT(Decoder):
         )
         self.norm = nn.LayerNorm(size, eps=config.norm_epsilon)
         self.output = OutputLayer(size, config.vocab_size, tied_to=self.embedding, bias=False)
-        self.apply(_initialize)
+        self.apply(initialize)
         for name, parameter in self.named_parameters():
             # What is added up layer by layer starts smaller (Radford et al. 2019, section 2.3).
             if name.endswith(("attention.output.weight", "feed_forward.outer.weight")):
-                nn.init.normal_(parameter, std=_INITIAL_STD / (2 * config.num_layers) ** 0.5)
+                nn.init.normal_(parameter, std=INITIAL_STD / (2 * config.num_layers) ** 0.5)
 
     def states(self, tokens: Padded) -> Tensor:
         return self._read_all(tokens, return_weights=False)[0]
@@ -181,10 +179,3 @@ class GPT(Decoder):
             new_caches.append(cache)
             all_weights.append(weights)
         return self.norm(states), tuple(new_caches), all_weights
-
-
-def _initialize(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding | PositionalEmbedding):
-        nn.init.normal_(module.weight, std=_INITIAL_STD)
-    if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)

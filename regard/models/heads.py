@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError
 from regard.models.protocol import Encoder
+from regard.nn.encoder import initialize
 from regard.nn.layers import ACTIVATIONS, Dropout, Linear, OutputLayer
 from regard.nn.padded import Padded
 
@@ -46,6 +47,7 @@ class MaskedHead(nn.Module):
         self.activation = ACTIVATIONS[config.activation]
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_epsilon)
         self.output = OutputLayer(config.hidden_size, config.vocab_size, tied_to=encoder.embedding)
+        initialize(self.transform)
 
     def states(self, states: Tensor) -> Tensor:
         """What `output` makes logits of."""
@@ -63,6 +65,7 @@ class LabelHead(nn.Module):
         super().__init__()
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden_size, num_labels)
+        initialize(self.output)
 
     def forward(self, states: Tensor) -> Tensor:
         return self.output(self.dropout(states))

@@ -14,7 +14,9 @@ from regard.nn.recurrent import GRU, last_real, reverse_padded
 
 @dataclass(frozen=True, kw_only=True)
 class RNNConfig:
-    """Sizes of an RNN encoder-decoder. Defaults: Cho et al. 2014, section 4.1, with one size for states and tokens."""
+    """Sizes of an RNN encoder-decoder. Defaults: 1,000 units as in Cho et al. 2014, section 4.1.1, and the token
+    vectors of RNNsearch (Bahdanau et al. 2015), where Cho et al. have a product of two matrices of rank 100.
+    """
 
     vocab_size: int  # shared by source and target
     hidden_size: int = 1000

@@ -15,7 +15,7 @@ from regard.nn.recurrent import GRU, AttentiveGRUCell, Bidirectional
 
 @dataclass(frozen=True, kw_only=True)
 class RNNSearchConfig:
-    """Sizes of RNNsearch. Defaults: Bahdanau et al. 2015, appendix A.2.3 and B.1."""
+    """Sizes of RNNsearch. Defaults: Bahdanau et al. 2015, appendix A.2.3."""
 
     vocab_size: int  # shared by source and target
     hidden_size: int = 1000  # n, in each direction of the encoder and in the decoder
@@ -53,7 +53,8 @@ class RNNSearch(Seq2Seq):
     """For each target word the decoder searches the source for where the relevant information is.
 
     Relative to the paper: the readout takes the new state s_i (its equation 4; the appendix writes s_(i-1)), the output
-    matrix is tied to the target embedding, and the reset gate acts after the recurrent product, as in torch's own GRU.
+    matrix is tied to the target embedding, so that the maxout layer is as wide as a token vector, the reset gate acts
+    after the recurrent product, as in torch's own GRU, and weights start as torch starts them (the paper: B.1).
     """
 
     def __init__(self, config: RNNSearchConfig):

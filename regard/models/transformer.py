@@ -41,6 +41,9 @@ class TransformerConfig:
         for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("decoder_num_layers", "decoder_num_heads", "decoder_feed_forward_size"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
         for heads in (self.num_heads, self.decoder_num_heads or self.num_heads):
             if self.hidden_size % heads:
                 raise ConfigError(f"hidden_size ({self.hidden_size}) must be a multiple of num_heads ({heads})")

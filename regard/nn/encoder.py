@@ -5,7 +5,9 @@ from torch import Tensor, nn
 
 from regard.nn.attention import MultiHeadAttention, Pattern
 from regard.nn.layers import Activation, FeedForward, NormPlace, Residual
+from regard.nn.positions import PositionalEmbedding
 
+INITIAL_STD = 0.02  # of weights at the start; Devlin et al.'s code
 KeyValue = tuple[Tensor, Tensor]  # keys and values, each (B, H, K, D)
 
 
@@ -55,3 +57,13 @@ class EncoderLayer(nn.Module):
         states = self.attention_frame.add(states, context)
         output = self.feed_forward(self.feed_forward_frame.enter(states))
         return self.feed_forward_frame.add(states, output), weights, (key, value)
+
+
+def initialize(module: nn.Module) -> None:
+    """Weights as BERT starts with them: normal, biases zero; in GPT-2 as `transformers` has it (Radford et al.'s code
+    draws positions half as large).
+    """
+    if isinstance(module, nn.Linear | nn.Embedding | PositionalEmbedding):
+        nn.init.normal_(module.weight, std=INITIAL_STD)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -23,16 +23,15 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 def dropout(inputs: Tensor, probability: float) -> Tensor:
     """Zero each element with the given probability and scale up the others (Srivastava et al. 2014).
 
-    On a CPU one 64-bit random number decides eight elements, so probabilities are multiples of 1/256 there (0.1 becomes
-    26/256); drawing an element at a time takes a fifth of a small model's training step. The numbers come from torch's
-    global generator, which the training loop seeds from (seed, step, micro-batch).
+    On a CPU one 64-bit random number decides eight elements, so probabilities are multiples of 1/256 there, from 1 to
+    255 of them (0.1 becomes 26/256); drawing an element at a time takes a fifth of a small model's training step. The
+    numbers come from torch's global generator, which the training loop seeds from (seed, step, micro-batch).
     """
-    threshold = round(probability * 256)
-    if threshold == 0:
+    if probability == 0:
         return inputs
     if inputs.device.type != "cpu":
         return F.dropout(inputs, probability)
-    return _ByteDropout.apply(inputs, threshold)
+    return _ByteDropout.apply(inputs, min(max(round(probability * 256), 1), 255))
 
 
 class _ByteDropout(torch.autograd.Function):

@@ -35,7 +35,8 @@ class PositionalEmbedding(nn.Module):
             self.weight = nn.Parameter(torch.empty(max_length, hidden_size))
             nn.init.normal_(self.weight, std=hidden_size**-0.5)
         elif kind == "sinusoidal":
-            self.register_buffer("waves", sinusoids(max_length, hidden_size), persistent=False)
+            self.max_length = max_length
+            self.register_buffer("waves", torch.empty(0, hidden_size), persistent=False)  # made when they are needed
 
     def vectors(self, first: int, length: int) -> Tensor | None:
         """(length, hidden_size) for positions first, first + 1, ...; None for a model without positions."""
@@ -43,7 +44,7 @@ class PositionalEmbedding(nn.Module):
             return None
         table = self.weight if self.kind == "trainable" else self.waves
         if self.kind == "sinusoidal" and first + length > len(table):
-            size = 2 ** math.ceil(math.log2(first + length))
+            size = self.max_length if first + length <= self.max_length else 2 ** math.ceil(math.log2(first + length))
             self.waves = sinusoids(size, table.size(1), table.dtype).to(table.device)
             table = self.waves
         return table[first : first + length]

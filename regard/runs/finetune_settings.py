@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from regard.config import from_dict, to_dict, to_toml
+from regard.config import from_dict, refuse_idle, to_dict, to_toml
 from regard.data.labelled import Columns, LabelTask, check_task
 from regard.errors import ConfigError
 from regard.nn.layers import fast_in_bf16
@@ -59,6 +60,9 @@ class HeadSettings(Sizes):
         check_task(self.task)
         if self.vocab_size < 10 or (self.max_length and self.max_length < 3):
             raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 3")
+        if Path(self.base).exists():
+            idle = {"vocab_size": 8_000, "lowercase": True}
+            refuse_idle(self, idle, f"{self.base} keeps the tokenizer that it has", "[model]")
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ def plan_from(
             f"{where}: training.dev_metric {draft.dev_metric!r} says nothing of --task {task}. "
             f"Known are {', '.join(METRICS[task])}."
         )
+    refuse_idle(draft, {"dev_beam_size": 1}, "labels are not searched for", f"{where}, [training]")
     steps = max(1, batches_of(draft) // draft.batches_per_step)  # of an epoch
     values.setdefault("max_steps", max(1, (draft.max_epochs or _EPOCHS) * steps))
     values.setdefault("warmup_steps", values["max_steps"] // 10)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from regard.config import from_dict
+from regard.config import from_dict, refuse_idle
 from regard.data import labelled
 from regard.data.labelled import LabelledSet, LabelTask, check_task
 from regard.data.text_tokens import TextIds, TextTokens
@@ -117,6 +117,12 @@ class Finetuning:
         self.model, self.training, self.data, self.where = model, training, data, where
         self.task: LabelTask = check_task(model.task)
         draft = from_dict(TrainingPlan, training, f"{where}, [training]")  # a mistake shows before the data is read
+        if distil is not None:
+            refuse_idle(model, {"dropout": 0.1}, "a student has its teacher's", f"{where}, [model]")
+            if training.get("label_smoothing"):
+                raise ConfigError(
+                    f"{where}: training.label_smoothing does nothing here: the teacher's labels are soft."
+                )
         self.seed, self.threads = draft.seed, draft.threads
         self.reporter = reporter or Reporter()
 

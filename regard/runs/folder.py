@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -122,12 +123,19 @@ def facts_of(settings: str, data: str, dev: str, old_dev: str = "") -> dict[str,
         "dev": dev,
         "old_dev": old_dev,
         "settings": hashlib.sha256(settings.encode()).hexdigest(),
-        "versions": {"regard": regard.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "versions": {
+            "regard": regard.__version__,
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "python": platform.python_version(),
+        },
         "threads": torch.get_num_threads(),
     }
 
 
-_MAY_CHANGE = {  # settings with which a run may go on: they end it, show it or save it, and change nothing on the way
+# Settings with which a run may go on: they end it, show it or save it, and change no step on the way. A run that was to
+# end earlier has validated where it ended, once more than one that was not.
+_MAY_CHANGE = {
     ("training", key)
     for key in ("max_epochs", "max_minutes", "patience", "log_every", "save_every", "keep_checkpoints", "threads")
 }

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regard.config import from_dict
+from regard.config import from_dict, refuse_idle
 from regard.data.corpus import check_documents
 from regard.errors import ConfigError
 from regard.nn.layers import fast_in_bf16
-from regard.runs.sizes import ALL_SIZES, Sizes
+from regard.runs.sizes import ALL_SIZES, DECODER_SIZES, Sizes
 from regard.training.plan import TrainingPlan
 
 
@@ -51,6 +51,12 @@ class ModelSettings(Sizes):
             raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 4")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"model.dropout must be at least 0 and below 1, got {self.dropout}")
+        if Path(self.base).exists():
+            idle = {"vocab_size": 0, "lowercase": True, "dropout": 0.1}
+            refuse_idle(self, idle, f"{self.base} keeps what it has", "[model]")
+        elif self.base in DECODER_SIZES:
+            idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False}
+            refuse_idle(self, idle, "a language model reads letters as they are and masks none", "[model]")
 
 
 _FIXED = ("vocab_size", "lowercase", "dropout", "mask_share", "whole_words")  # in the [model] table, of a base
@@ -105,6 +111,8 @@ def plan_from(given: Mapping[str, Any], model: Sizes, where: str) -> TrainingPla
     plan = from_dict(TrainingPlan, {**usual, **given}, f"{where}, [training]")
     if plan.dev_metric != "loss":
         raise ConfigError(f"{where}: training.dev_metric {plan.dev_metric!r}; pre-training is judged by its loss.")
+    idle = {"label_smoothing": 0.0, "layer_decay": 1.0, "unfreeze_steps": 0, "dev_beam_size": 1}
+    refuse_idle(plan, idle, "running text is learnt without it", f"{where}, [training]")
     if "warmup_steps" not in given:
         plan = dataclasses.replace(plan, warmup_steps=max(1, plan.max_steps // 10))
     return plan

@@ -78,7 +78,7 @@ class Run:
             )
         sets = [pairs for pairs in (train_pairs, dev_pairs, old_dev_pairs) if pairs is not None]
         facts = facts_of(self.settings.to_toml(), *map(pair_data.fingerprint, sets))
-        new = TranslationLesson(encoded, dev, dev_pairs, tokens, plan)
+        new = TranslationLesson(encoded, dev, dev_pairs, tokens, plan, self.settings.data.target_language)
         lesson: Lesson = new
         before: Mapping[str, float] = {}
         if old_dev_pairs is not None:

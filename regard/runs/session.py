@@ -221,6 +221,11 @@ class Session:
         for warning in warnings:
             self.reporter.note(warning)
         if newest is None:
+            if (warnings or self.best_path.exists()) and self.log_path.exists():
+                kept = self.log_path.with_name("metrics.old.jsonl")
+                self.log_path.replace(kept)
+                self.reporter.note(f"no complete checkpoint is left: beginning anew; the log so far is {kept.name}.")
+            self.best_path.unlink(missing_ok=True)
             self._cut_log(0)
             return
         state = checkpoint.read_state(newest)

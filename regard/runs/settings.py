@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regard.config import check_tables, from_dict, to_dict, to_toml
+from regard.config import check_tables, from_dict, refuse_idle, to_dict, to_toml
 from regard.data.tokens import Sharing
 from regard.errors import ConfigError
 from regard.models import MODELS
@@ -15,6 +15,7 @@ from regard.runs import sizes
 from regard.training.plan import TrainingPlan
 
 _TABLES = ("model", "tokens", "training", "data")
+_METRICS = ("chrf", "bleu", "loss")  # what can be called best of a translator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,16 @@ def settings_from(
         model.setdefault("tied_embeddings", arch != "transformer")
     checked = from_dict(MODELS[arch][0], {"vocab_size": tokens.vocab_size, **model}, f"{where}, [model]")
     model = {key: value for key, value in to_dict(checked).items() if key != "vocab_size"}
-    training = from_dict(TrainingPlan, {**base["training"], **tables.get("training", {})}, f"{where}, [training]")
+    steps = tables.get("training", {})
+    training = from_dict(TrainingPlan, {**base["training"], **steps}, f"{where}, [training]")
+    if arch == "transformer" and "learning_rate" not in steps:
+        # The usual rate was chosen for the narrow model; wider ones bear less (Yang et al. 2022).
+        rate = training.learning_rate * min(1.0, sizes.NARROW / model["hidden_size"])
+        training = dataclasses.replace(training, learning_rate=rate)
+    if "warmup_steps" not in steps:
+        warmup = max(1, min(training.warmup_steps, training.max_steps // 10))
+        training = dataclasses.replace(training, warmup_steps=warmup)
+    _check_plan(training, where)
     data = from_dict(DataSettings, {**to_dict(data), **tables.get("data", {})}, f"{where}, [data]")
     if data.old_dev:
         raise ConfigError(
@@ -133,6 +143,7 @@ def settings_on(
     plan = from_dict(TrainingPlan, {**usual, **steps}, f"{where}, [training]")
     if "warmup_steps" not in steps:
         plan = dataclasses.replace(plan, warmup_steps=max(1, plan.max_steps // 20))
+    _check_plan(plan, where)
     data = from_dict(DataSettings, {**to_dict(data), **tables.get("data", {})}, f"{where}, [data]")
     data = dataclasses.replace(
         data,
@@ -140,6 +151,17 @@ def settings_on(
         target_language=data.target_language or base.target_language,
     )
     return Settings(arch, model, tokens, plan, data, name, digest)
+
+
+def _check_plan(plan: TrainingPlan, where: str) -> None:
+    """A plan that says something of translators only."""
+    if plan.dev_metric not in _METRICS:
+        raise ConfigError(
+            f"{where}: training.dev_metric {plan.dev_metric!r} says nothing of a translation. "
+            f"Known are {', '.join(_METRICS)}."
+        )
+    idle = {"layer_decay": 1.0, "unfreeze_steps": 0}
+    refuse_idle(plan, idle, "the layers of a translator all learn alike", f"{where}, [training]")
 
 
 def _check_stays(key: str, found: Any, expected: Any, base: str, where: str) -> None:

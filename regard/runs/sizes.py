@@ -10,6 +10,7 @@ from regard.nn.layers import fast_in_bf16
 
 _GPT_SIZES = ("hidden_size", "num_layers", "num_heads", "feed_forward_size", "attention_window")
 _SMALL, _MEDIUM = 50_000, 500_000  # pairs
+NARROW = 128  # the width for which the Transformer's learning rate was chosen
 
 
 def defaults(arch: str, num_pairs: int) -> dict[str, dict[str, Any]]:
@@ -19,7 +20,8 @@ def defaults(arch: str, num_pairs: int) -> dict[str, dict[str, Any]]:
     for the 29,000 pairs of Multi30k; under 500,000 it is twice as wide; above, "base" of Vaswani et al. 2017.
     """
     if num_pairs < _SMALL:
-        size, vocab_size, dropout = "small", max(500, min(8_000, num_pairs)), 0.3
+        # A piece should be met often enough to be learnt: of little text few are made (Sennrich and Zhang 2019).
+        size, vocab_size, dropout = "small", max(500, min(8_000, num_pairs // 4)), 0.3
     elif num_pairs < _MEDIUM:
         size, vocab_size, dropout = "medium", 16_000, 0.2
     else:
@@ -28,7 +30,8 @@ def defaults(arch: str, num_pairs: int) -> dict[str, dict[str, Any]]:
     return {
         "model": {**_MODELS[arch][size], **scaled, "dropout": dropout},
         "tokens": {"vocab_size": vocab_size},
-        "training": {**_TRAINING[arch], "bf16_products": fast_in_bf16()},
+        # Little text is soon learnt by heart: what follows the best dev score is only time.
+        "training": {**_TRAINING[arch], "bf16_products": fast_in_bf16(), "patience": 10 if size == "small" else 0},
     }
 
 

@@ -29,6 +29,7 @@ class TranslationLesson:
     dev_pairs: PairSet  # the text of the dev set, long pairs too
     tokens: Tokens
     plan: TrainingPlan
+    target_language: str = ""  # BLEU cuts some languages in their own way
     unit: str = "tokens"
 
     def loss(self, model: Seq2Seq, batch: Batch) -> Losses:
@@ -41,7 +42,10 @@ class TranslationLesson:
         options = SearchOptions(beam_size=self.plan.dev_beam_size)
         sources, references = self.dev_pairs.sources, self.dev_pairs.targets
         outputs = [result.text for result in translate(engine, sources, options)]
-        scores = {f"dev_{name}": metrics.quick(outputs, references, name) for name in ("chrf", "bleu")}
+        scores = {
+            f"dev_{name}": metrics.quick(outputs, references, name, target_language=self.target_language)
+            for name in ("chrf", "bleu")
+        }
         samples = list(zip(sources, references, outputs, strict=True))[:_SAMPLES]
         return Validation({"dev_loss": loss, **scores}, f"dev_{self.plan.dev_metric}", samples)
 

@@ -122,7 +122,7 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
         checkpoint = folder_of(folder, step)
         if is_complete(checkpoint):
             return checkpoint, warnings
-        warnings.append(f"{checkpoint}: incomplete or damaged; falling back to the checkpoint before it.")
+        warnings.append(f"{checkpoint}: incomplete or damaged; passed over.")
     return None, warnings
 
 

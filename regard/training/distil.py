@@ -72,7 +72,9 @@ def distil_loss(student: TaskModel, teacher: TaskModel, batch: LabelBatch, setti
 
     Soft: the divergence of the student's distribution from the teacher's, both at the temperature T, times T², so that
     its gradient does not shrink with T (Hinton et al. 2015); of numbers the squared distance. Hard: the loss on the
-    labels. Hidden: one minus the cosine of the last states, the mean over tokens.
+    labels. Hidden: one minus the cosine of the last states, the mean over tokens. Of masked words the soft loss is
+    taken at the masked tokens only, as with `restrict_ce_to_mask` in the authors' code: at all it would cost seven
+    times the output layer.
     """
     with torch.no_grad():
         teacher_states, teacher_logits = read(teacher, batch)

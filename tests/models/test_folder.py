@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,14 @@ def test_build_refuses_what_it_does_not_know() -> None:
         build("transformer", {"vocab_size": 9, "hidden_size": 10, "num_heads": 4})
     with pytest.raises(ConfigError, match="num_layers must be at least 2"):
         build("gnmt", {"vocab_size": 9, "num_layers": 1})
+
+
+def test_loading_imports_no_compiler_and_draws_no_numbers(saved: Path) -> None:
+    """To draw weights on the meta device would import torch._dynamo and sympy: a second for nothing."""
+    code = (
+        "import sys, torch; from pathlib import Path; from regard.models import folder; state = torch.get_rng_state(); "
+        f"folder.load(Path({str(saved)!r})); "
+        "assert torch.equal(state, torch.get_rng_state()); "
+        "assert not {'torch._dynamo', 'sympy'} & set(sys.modules), 'a compiler was imported'"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

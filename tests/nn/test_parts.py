@@ -96,6 +96,14 @@ def test_dropout_drops_its_share_and_scales_the_rest(probability: float) -> None
     assert torch.equal(inputs.grad, outputs.detach())  # the gradient goes through the same mask and scale
 
 
+@pytest.mark.parametrize(("probability", "drawn"), [(0.001, 1 / 256), (0.999, 255 / 256)])
+def test_dropout_at_the_ends_is_neither_none_nor_all(probability: float, drawn: float) -> None:
+    torch.manual_seed(1)
+    outputs = dropout(torch.ones(200_000, dtype=torch.float64), probability)
+    assert (outputs == 0).double().mean() == pytest.approx(drawn, abs=0.002)
+    assert outputs.max() == pytest.approx(1 / (1 - drawn))
+
+
 def test_dropout_drops_each_element_by_itself() -> None:
     torch.manual_seed(0)
     dropped = (dropout(torch.ones(80_000), 0.3) == 0).view(-1, 8).float()

@@ -178,6 +178,25 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:
         train(tmp_path / "run", text, "bert-huge")
     with pytest.raises(ConfigError, match=r"training\.dev_metric 'bleu'; pre-training is judged by its loss"):
         train(tmp_path / "run", text, dev_metric="bleu")
+    for idle in ({"label_smoothing": 0.1}, {"layer_decay": 0.9}, {"unfreeze_steps": 5}, {"dev_beam_size": 4}):
+        with pytest.raises(ConfigError, match=f"{next(iter(idle))} does nothing here"):
+            train(tmp_path / "run", text, **idle)
+
+
+@pytest.mark.parametrize(
+    ("base", "idle"),
+    [
+        ("gpt-tiny", {"lowercase": False}),
+        ("gpt-tiny", {"mask_share": 0.3}),
+        ("gpt-tiny", {"whole_words": True}),
+        ("folder", {"vocab_size": 100}),
+        ("folder", {"lowercase": False}),
+        ("folder", {"dropout": 0.2}),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(tmp_path: Path, base: str, idle: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"\[model\]: {next(iter(idle))} does nothing here"):
+        ModelSettings(base=str(tmp_path) if base == "folder" else base, **idle)
     with pytest.raises(ConfigError, match="mask_share must be above 0 and below 1"):
         train(tmp_path / "run", text, model={"mask_share": 1.0})
     train(tmp_path / "run", text, max_steps=1)

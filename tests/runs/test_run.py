@@ -203,9 +203,7 @@ DAMAGES = {
 def test_a_damaged_checkpoint_is_passed_over(interrupted: Path, data: Path, damage: str, name: str) -> None:
     DAMAGES[damage](interrupted / "checkpoints" / "step-000045" / name)
     listener = train(interrupted, data, max_minutes=0.00001)  # which may change
-    assert (
-        "checkpoints/step-000045: incomplete or damaged; falling back to the checkpoint before it." in listener.notes[0]
-    )
+    assert "checkpoints/step-000045: incomplete or damaged; passed over." in listener.notes[0]
     assert listener.notes[1] == "going on from step-000040"
 
 
@@ -230,9 +228,19 @@ def test_damaged_checkpoints_do_not_push_out_good_ones(interrupted: Path, data: 
 def test_no_good_checkpoint_at_all_starts_anew(interrupted: Path, data: Path, assert_same_outcome) -> None:
     for number in (40, 45):
         DAMAGES["cut"](interrupted / "checkpoints" / f"step-{number:06d}" / "state.json")
+    log = (interrupted / "metrics.jsonl").read_bytes()
     listener = train(interrupted, data)
-    assert (listener.steps, len(listener.notes)) == (80, 2)
+    assert (listener.steps, len(listener.notes)) == (80, 3)
+    assert listener.notes[2].startswith("no complete checkpoint is left: beginning anew")
+    assert (interrupted / "metrics.old.jsonl").read_bytes() == log, "nothing is lost in silence"
     assert_same_outcome(interrupted)
+
+
+def test_a_run_folder_without_its_checkpoints_keeps_its_log(interrupted: Path, data: Path) -> None:
+    log = (interrupted / "metrics.jsonl").read_bytes()
+    shutil.rmtree(interrupted / "checkpoints")
+    listener = train(interrupted, data)
+    assert (listener.steps, (interrupted / "metrics.old.jsonl").read_bytes()) == (80, log)
 
 
 def test_a_lost_best_checkpoint_is_said_and_another_kept(interrupted: Path, data: Path) -> None:
@@ -255,7 +263,7 @@ def test_torn_folders_are_ignored_and_swept_away(interrupted: Path, data: Path, 
 
 def test_the_newest_and_the_best_are_kept(tmp_path: Path, data: Path, monkeypatch) -> None:
     scores = iter([5.0, 50.0, 10.0, 20.0])
-    monkeypatch.setattr("regard.evaluation.metrics.quick", lambda *_: next(scores, 1.0))
+    monkeypatch.setattr("regard.evaluation.metrics.quick", lambda *_, **__: next(scores, 1.0))
     train(tmp_path, data, max_steps=40, validate_every=10, dev_metric="bleu", keep_checkpoints=2)
     best = json.loads((tmp_path / "best.json").read_text())["step"]
     assert best == 10  # chrF and BLEU are asked for in turn: BLEU was 50 then, and 20 later
