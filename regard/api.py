@@ -9,7 +9,7 @@ import numpy as np
 
 from regard import generation, prediction
 from regard.decoding.options import SearchOptions
-from regard.errors import InputError, MissingDependencyError, ModelError
+from regard.errors import InputError, MissingDependencyError, ModelError, TextError
 from regard.generation import DEFAULT_GENERATION, Continuation, Scored
 from regard.look.effects import Effects, effects
 from regard.look.positions import PositionVectors
@@ -259,9 +259,15 @@ class Encoder(Model):
             calibrated: give classes the probability of being right, as it was on the dev set of fine-tuning.
 
         Raises:
-            ModelError: the model has not been trained for such a task, or a text is longer than it takes.
+            ModelError: the model has not been trained for such a task.
+            TextError: a text is longer than the model takes, or is one where it has learnt pairs, or a pair where not.
         """
         head = self.engine.model.config
+        if head.pair is not None:
+            for row, text in enumerate(texts):
+                if isinstance(text, str) == head.pair:
+                    wanted = "pairs of texts" if head.pair else "single texts"
+                    raise TextError(f"{self.name or 'this model'}: has learnt to judge {wanted}; give it those.", row)
         task, labels = head.task, head.labels
         if calibrated and (task != "classify" or len(labels) == 1):
             raise self.refusal("give calibrated probabilities: it does not tell classes apart")
@@ -280,8 +286,8 @@ class Encoder(Model):
         """For each text and each `[MASK]` in it the likeliest tokens, best first.
 
         Raises:
-            InputError: a text has no mask.
-            ModelError: the model has no head for masked words, or a text is longer than it takes.
+            ModelError: the model has no head for masked words.
+            TextError: a text has no mask, or is longer than the model takes.
         """
         if self.engine.model.config.task != "mask":
             raise self.refusal("fill masks: it has no head for that")

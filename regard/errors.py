@@ -5,7 +5,8 @@ RegardError                     1   the program could not do what was asked
 │   ├── DataError               2   text or pairs that cannot be read
 │   ├── ConfigError             2   a configuration value, key or file
 │   └── ModelError              2   a model folder that is broken, or does not fit the request
-│       └── CheckpointError     2   a checkpoint that is broken, or belongs to another run
+│       ├── CheckpointError     2   a checkpoint that is broken, or belongs to another run
+│       └── TextError           2   one of several texts that the model cannot take
 ├── ShapeError                  1   tensors that do not fit together (a programming mistake)
 ├── TrainingError               1   training had to stop; weights are those of the last good step
 ├── StorageError                1   a disk that is full, read-only or gone
@@ -43,6 +44,17 @@ class ModelError(InputError):
 
 class CheckpointError(ModelError):
     """A checkpoint that is incomplete, damaged, or belongs to a run with other settings."""
+
+
+class TextError(ModelError):
+    """One of several texts cannot be taken; the others can."""
+
+    def __init__(self, message: str, row: int):
+        super().__init__(message)
+        self.row = row  # which of them, from 0
+
+    def __reduce__(self) -> tuple[type, tuple[str, int]]:
+        return type(self), (str(self), self.row)  # so that it passes from a worker process to its parent
 
 
 class ShapeError(RegardError, ValueError):

@@ -9,6 +9,7 @@ from typing import Any
 import regard.api
 from regard.data import labelled
 from regard.data.labelled import Columns, LabelTask
+from regard.errors import ConfigError
 from regard.evaluation.calibration import calibration_error
 from regard.evaluation.labels import LabelScore
 from regard.judging import judge
@@ -67,13 +68,14 @@ class LabelReport:
         return plain
 
 
-def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair: bool = False) -> LabelReport:
+def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair: bool | None = None) -> LabelReport:
     """Predict the labels of DATA and score them.
 
     Args:
-        pair: each text is two; else as the columns say.
+        pair: whether each text is two; None: as the model has learnt.
 
     Raises:
+        ConfigError: the model has learnt otherwise.
         RegardError: of the model or the data.
     """
     encoder = regard.api.load(model)
@@ -82,7 +84,7 @@ def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair
         raise encoder.refusal("be scored: it has no head that labels")
     task: LabelTask = "tag"
     if head.task == "classify":
-        task = "pair" if pair else "regress" if len(head.labels) == 1 else "classify"
+        task = "pair" if reads_pairs(encoder, pair) else "regress" if len(head.labels) == 1 else "classify"
     rows = labelled.load(data, task, columns)
     found = judge(encoder.engine, head.labels, rows)
     classes, errors = [], None
@@ -101,6 +103,21 @@ def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair
         calibration_errors=errors,
         outputs=found.predicted,
     )
+
+
+def reads_pairs(encoder: regard.api.Model, said: bool | None) -> bool:
+    """Whether an encoder judges pairs of texts: as it has learnt, or as is said of one that does not tell.
+
+    Raises:
+        ConfigError: it has learnt otherwise.
+    """
+    learnt = encoder.engine.model.config.pair
+    if said is not None and learnt is not None and said != learnt:
+        raise ConfigError(
+            f"{encoder.name}: has learnt to judge {'pairs of' if learnt else 'single'} texts, and was given "
+            f"{'pairs' if said else 'single ones'}. Leave out --pair and --other, or take another model."
+        )
+    return bool(said if learnt is None else learnt)
 
 
 def _class_row(label: str, gold: Sequence[str], predicted: Sequence[str]) -> ClassRow:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from regard.data.text_tokens import TextIds, TextTokens
-from regard.errors import InputError, ModelError
+from regard.errors import TextError
 from regard.look.words import word_groups
 
 MASK = "[MASK]"  # how a text writes a word to be guessed, whatever the model's own token is
@@ -75,7 +75,7 @@ def classify(
         temperature: logits are divided by it: the class stays, its probability becomes that of being right.
 
     Raises:
-        ModelError: a text is longer than the model takes.
+        TextError: a text is longer than the model takes.
     """
     return [class_of(logits / temperature, labels) for logits in engine.logits(_read(engine, texts))]
 
@@ -92,7 +92,7 @@ def regress(engine: Engine, texts: Sequence[str | tuple[str, str]]) -> list[floa
     """The number that a head with one label predicts for each text, or pair of texts.
 
     Raises:
-        ModelError: a text is longer than the model takes.
+        TextError: a text is longer than the model takes.
     """
     return [float(logits[0]) for logits in engine.logits(_read(engine, texts))]
 
@@ -101,7 +101,7 @@ def tag(engine: Engine, labels: Sequence[str], texts: Sequence[str]) -> list[lis
     """The label of each word of each text; punctuation is words of its own.
 
     Raises:
-        ModelError: a text is longer than the model takes.
+        TextError: a text is longer than the model takes.
     """
     inputs = _read(engine, texts)
     found = zip(texts, inputs, engine.logits(inputs), strict=True)
@@ -125,14 +125,14 @@ def fill(engine: Engine, texts: Sequence[str], count: int) -> list[list[list[Gue
     """For each text and each `[MASK]` in it the likeliest tokens, best first.
 
     Raises:
-        InputError: a text has no mask.
-        ModelError: the model has no mask token, or a text is longer than it takes.
+        TextError: a text has no mask, or is longer than the model takes.
+        ModelError: the model has no mask token.
     """
     mask_id = engine.tokens.id_of("mask")
     inputs = [engine.tokens.encode_masked(text.split(MASK)) for text in texts]
-    for text in texts:
+    for row, text in enumerate(texts):
         if MASK not in text:
-            raise InputError(f"{text[:60]!r} has no {MASK}: there is no word to guess.")
+            raise TextError(f"{text[:60]!r} has no {MASK}: there is no word to guess.", row)
     places = [[place for place, number in enumerate(read.ids) if number == mask_id] for read in inputs]
     results = []
     for logits in engine.logits_at(_that_fit(engine, texts, inputs), places):
@@ -151,11 +151,12 @@ def _read(engine: Engine, texts: Sequence[str | tuple[str, str]]) -> Sequence[Te
 
 
 def _that_fit(engine: Engine, texts: Sequence[str | tuple[str, str]], inputs: Sequence[TextIds]) -> Sequence[TextIds]:
-    for text, read in zip(texts, inputs, strict=True):
+    for row, (text, read) in enumerate(zip(texts, inputs, strict=True)):
         if len(read) > engine.max_length:
             start = text if isinstance(text, str) else text[0]
-            raise ModelError(
-                f"{start[:60]!r}... has {len(read):,} tokens, the model takes {engine.max_length:,}. Split the text."
+            raise TextError(
+                f"{start[:60]!r}... has {len(read):,} tokens, the model takes {engine.max_length:,}. Split the text.",
+                row,
             )
     return inputs
 

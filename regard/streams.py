@@ -12,12 +12,13 @@ from regard.formats.files import BOM, COMPRESSIONS, MAX_LINE_BYTES, EmptyFileErr
 _CHUNK_LINES = 2_000  # given on together: many, for lines of one length are translated in one batch
 
 
-def pair_up(files: list[Path], out: Path | None) -> list[tuple[Path | None, Path | None]]:
+def pair_up(files: list[Path], out: str) -> list[tuple[Path | None, Path | None]]:
     """Each input (None: standard input) with the file its results go to (None: standard output).
 
     Args:
         files: "-" is standard input, and so is no file.
-        out: a file; a folder for several inputs; None: all results go to standard output.
+        out: a file, or a folder: one that is there, ends with "/", or is for several inputs; "": all results go to
+            standard output.
 
     Raises:
         DataError: there is no such file.
@@ -27,13 +28,13 @@ def pair_up(files: list[Path], out: Path | None) -> list[tuple[Path | None, Path
     for path in sources:
         if path is not None and not path.exists():
             raise DataError(f"{path}: there is no such file. Check the name and the folder you are in.")
-    if out is None:
+    if not out:
         return [(path, None) for path in sources]
-    if len(sources) == 1:
-        targets = [out]
+    if len(sources) == 1 and not (out.endswith("/") or Path(out).is_dir()):
+        targets = [Path(out)]
     else:
         names = [Path("stdin.txt") if path is None else Path(path.name) for path in sources]
-        targets = [out / (name.stem if name.suffix.lower() in COMPRESSIONS else name) for name in names]
+        targets = [Path(out) / (name.stem if name.suffix.lower() in COMPRESSIONS else name) for name in names]
     for number, target in enumerate(targets):
         if target in targets[:number]:
             raise InputError(f"{target}: two inputs would be written here. Translate files of the same name apart.")

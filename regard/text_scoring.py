@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ class TextReport:
 
 
 def evaluate_text(model: Path, data: Sequence[str]) -> TextReport:
-    """Score whole files, each as one text, by windows of the model's context that overlap by half.
+    """Score whole files, and each line of JSON lines, as one text, by windows of the model's context that overlap by
+    half. Texts of one token say nothing and are passed over.
 
     Raises:
         RegardError: of the model or the files; none of them has text.
@@ -62,12 +63,11 @@ def evaluate_text(model: Path, data: Sequence[str]) -> TextReport:
     engine = loaded.engine
     tokens, context = engine.tokens, engine.max_length
     nats, counts = 0.0, [0, 0, 0, 0]
-    for name in data:
-        text = "".join(part.text for part in read_parts([Path(name)], "files"))
+    for text in _texts(data):
         start = [] if tokens.before_text is None else [tokens.before_text]
         ids = [*start, *tokens.encode_bare([text])[0]]
         if len(ids) < 2:
-            raise DataError(f"{name}: has too few tokens to score.")
+            continue
         found = windows(len(ids), context)
         for first in range(0, len(found), _WINDOWS_AT_ONCE):
             group = found[first : first + _WINDOWS_AT_ONCE]
@@ -77,6 +77,8 @@ def evaluate_text(model: Path, data: Sequence[str]) -> TextReport:
         size = [len(ids) - 1, len(text), len(text.split()), text.count("\n") + 1]
         counts = [a + b for a, b in zip(counts, size, strict=True)]
     num_tokens, num_characters, num_words, num_lines = counts
+    if not num_tokens:
+        raise DataError(f"{' '.join(data)}: has too few tokens to score.")
     return TextReport(
         model=str(model),
         data=" ".join(data),
@@ -87,6 +89,17 @@ def evaluate_text(model: Path, data: Sequence[str]) -> TextReport:
         num_lines=num_lines,
         context=context,
     )
+
+
+def _texts(data: Sequence[str]) -> Iterator[str]:
+    """Each document of the files, whole."""
+    for name in data:
+        parts: list[str] = []
+        for part in read_parts([Path(name)], "files"):
+            parts.append(part.text)
+            if part.ends:
+                yield "".join(parts)
+                parts = []
 
 
 def windows(length: int, context: int) -> list[tuple[int, int, int]]:

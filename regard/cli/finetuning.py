@@ -1,6 +1,5 @@
 """Commands that teach a model more: pretrain on running text, finetune for a task or on new text, distil."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -16,10 +15,12 @@ from regard.cli.options import (
     SetOption,
     TextOption,
     ToOption,
+    check_run_folder,
     data_table,
     read_tables,
+    refuse_options,
 )
-from regard.errors import ConfigError, ModelError
+from regard.errors import ModelError
 
 
 def pretrain(
@@ -47,6 +48,7 @@ def pretrain(
     from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
     from regard.runs.pretraining import Pretraining
 
+    check_run_folder(out)
     tables, where = tables_of(config, settings)
     data = data_table(CorpusSettings, tables, where, train=corpus, dev=dev, documents=documents)
     model = from_dict(ModelSettings, {**tables.get("model", {}), "base": arch}, f"{where}, [model]")
@@ -107,6 +109,7 @@ def finetune(
 
     Example: regard finetune models/minilm reviews.tsv --task classify --out runs/reviews
     """
+    check_run_folder(out)
     labels = {"label": label, "text": text, "other": other}
     pairs = {
         "source_language": source_language,
@@ -116,23 +119,15 @@ def finetune(
     }
     text_options, old = {"documents": documents}, {"old_dev": old_dev}
     if task == "translate":
-        _refuse(task, labels | text_options)
+        refuse_options(f"--task {task}", labels | text_options)
         _continue_translator(model, data, out, read_tables(config, settings), dev=dev, **pairs, **old)
     elif task == "lm":
-        _refuse(task, labels | pairs)
+        refuse_options(f"--task {task}", labels | pairs)
         _continue_language_model(model, data, out, tables_of(config, settings), dev=dev, **text_options, **old)
     else:
         _check_task(task)
-        _refuse(task, pairs | text_options | old)
+        refuse_options(f"--task {task}", pairs | text_options | old)
         _finetune_encoder(model, data, task, out, tables_of(config, settings), dev=dev, **labels)
-
-
-def _refuse(task: str, options: Mapping[str, object]) -> None:
-    """Refuse options that were given though they say nothing of the task."""
-    spelt = {"source_language": "--from", "target_language": "--to"}
-    given = [spelt.get(name, f"--{name.replace('_', '-')}") for name, value in options.items() if value]
-    if given:
-        raise ConfigError(f"{', '.join(given)}: says nothing of --task {task}. Leave it out.")
 
 
 def _check_task(task: str) -> None:
@@ -255,6 +250,7 @@ def distil(
     from regard.runs.reporter import listed_scores
     from regard.training.distil import DistilSettings
 
+    check_run_folder(out)
     tables, where = tables_of(config, settings, "distil")
     chosen = {**tables.get("distil", {}), **({"layers": layers} if layers else {})}
     student = from_dict(DistilSettings, chosen, f"{where}, [distil]")
@@ -268,7 +264,8 @@ def distil(
             best = Pretraining(out, masked, tables.get("training", {}), corpus, where, reporter, student).train()
     else:
         single = "regress" if len(head.labels) == 1 else "classify"
-        task = "tag" if head.task == "tag" else "pair" if pair or other else single
+        pairs = bool(pair or other) if head.pair is None else head.pair
+        task = "tag" if head.task == "tag" else "pair" if pairs else single
         labelled = data_table(LabelledData, tables, where, train=data, dev=dev, label=label, text=text, other=other)
         settings_of_head = from_dict(HeadSettings, {**model, "task": task}, f"{where}, [model]")
         run = Finetuning(out, settings_of_head, tables.get("training", {}), labelled, where, reporter, student)

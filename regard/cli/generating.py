@@ -62,8 +62,12 @@ def generate(
     if n_best > 1 and not as_json:
         raise ConfigError(f"--n-best {n_best} needs --json: in plain text nothing says where one text ends.")
     sample = not greedy and beam == 1
-    if not sample and (temperature, top_k, top_p) != (1.0, 0, 0.95):
-        raise ConfigError("--temperature, --top-k and --top-p are of draws; leave them out with --greedy and --beam.")
+    if not sample and (temperature, top_k, top_p, seed) != (1.0, 0, 0.95, 1):
+        raise ConfigError(
+            "--temperature, --top-k, --top-p and --seed are of draws; leave them out with --greedy and --beam."
+        )
+    if greedy and (beam > 1 or n_best > 1):
+        raise ConfigError("--greedy writes one text; leave out --beam and --n-best, or leave out --greedy.")
     options = SearchOptions(
         beam_size=beam if sample or beam < 1 else max(beam, n_best),
         n_best=n_best,

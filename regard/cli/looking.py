@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regard.cli.options import FromOption, JsonOption, ToOption, say
+from regard.cli.options import FromOption, JsonOption, ToOption, refuse_options, say
 from regard.errors import ConfigError, InputError
 from regard.streams import stdin_chunks, writer
 
@@ -27,7 +27,9 @@ def look(
     ] = None,
     target: Annotated[str, typer.Option(help="Its translation; none: the model's own.")] = "",
     kind: Annotated[str, typer.Option(help="cross (to the source; the default), encoder or decoder.")] = "",
-    layer: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
+    layer: Annotated[
+        int | None, typer.Option(help="From 1, or from the end if negative; none: their mean (a page: the last).")
+    ] = None,
     head: Annotated[int | None, typer.Option(help="From 1, or from the end if negative; none: their mean.")] = None,
     pieces: Annotated[bool, typer.Option("--pieces", help="Sub-word pieces, not words.")] = False,
     effects: Annotated[
@@ -54,8 +56,12 @@ def look(
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
     if positions:
+        of_sentences = {"target": target, "kind": kind, "layer": layer, "head": head, "pieces": pieces}
+        refuse_options("--positions", {**of_sentences, "effects": effects, "json": as_json})
         _draw_positions(model, text, out)
         return
+    if is_page:
+        refuse_options("a page, which has words and pieces and the numbers in it", {"pieces": pieces, "json": as_json})
     texts = text or [line for chunk in stdin_chunks() for line in chunk if line.strip()]
     if not texts or (len(texts) > 1 and (not is_page or target)):
         raise InputError(
@@ -163,8 +169,9 @@ def align(
     threshold: Annotated[float | None, typer.Option(help="Least weight of a link.")] = None,
     reverse_model: Annotated[Path | None, typer.Option(help="A model of the other direction, to combine with.")] = None,
     symmetrize: Annotated[
-        str, typer.Option(help="intersection, union or grow-diag-final-and.")
-    ] = "grow-diag-final-and",
+        str,
+        typer.Option(help="With --reverse-model: intersection, union or grow-diag-final-and (if nothing is said)."),
+    ] = "",
     untrained: Annotated[int, typer.Option(help="Models with random weights to make the same choice over.")] = 3,
     source_language: FromOption = "",
     target_language: ToOption = "",
@@ -177,8 +184,13 @@ def align(
     """
     import regard.api
     from regard.aligning import Way, align_pairs, read_counted, read_text
-    from regard.evaluation.alignment import format_links
+    from regard.config import one_of
+    from regard.evaluation.alignment import SYMMETRIZATIONS, format_links
 
+    if symmetrize:
+        one_of(symmetrize, SYMMETRIZATIONS, "symmetrization")
+    if reverse_model is None:
+        refuse_options("one direction alone", {"symmetrize": symmetrize})
     if bool(data) == bool(gold):
         raise InputError("align takes pairs to align (DATA), or pairs with gold links to be scored on (--gold).")
     if dev and (layer, head, shifted) != (None, None, False):
@@ -194,16 +206,16 @@ def align(
         method=method,
         threshold=threshold,
         reverse_model=regard.api.load(reverse_model) if reverse_model else None,
-        symmetrization=symmetrize,
+        symmetrization=symmetrize or "grow-diag-final-and",
         seeds=untrained,
     )
-    if as_json:
-        typer.echo(json.dumps(report.to_json()))
-        return
-    if out is not None or not gold:
+    if out is not None or not (gold or as_json):
         with writer(out) as write:
             for links in report.links:
                 write(format_links(links))
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+        return
     for line in report.lines():
         (typer.echo if gold else say)(line)
 
@@ -219,8 +231,10 @@ def heads(
     find: Annotated[
         str, typer.Option(help="Which head does it best: coreference, candidate, alignment, previous or next.")
     ] = "",
-    dev: Annotated[str, typer.Option(help="With --find, DATA to choose the head on.")] = "world:500",
-    untrained: Annotated[int, typer.Option(help="With --find, models with random weights to do the same with.")] = 3,
+    dev: Annotated[str, typer.Option(help="With --find, DATA to choose the head on (world:500).")] = "",
+    untrained: Annotated[
+        int | None, typer.Option(help="With --find, models with random weights to do the same with (3).")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -239,10 +253,12 @@ def heads(
         style.check(out)
     if find and find not in roles_of.FINDABLE:
         raise InputError(f"there is no role {find!r} to find. Known are {', '.join(roles_of.FINDABLE)}.")
+    if not find:
+        refuse_options("heads without --find", {"dev": dev, "untrained": untrained is not None})
     it_share = 1.0 if find in roles_of.ABOUT_PRONOUNS else 0.3
     loaded = regard.api.load(model)
     test = head_examples.read(loaded, data or ["world:500"], "test", it_share)
-    to_choose_on = head_examples.read(loaded, [dev], "dev", it_share) if find else None
+    to_choose_on = head_examples.read(loaded, [dev or "world:500"], "dev", it_share) if find else None
     files = [*(to_choose_on.files if to_choose_on else []), *test.files]
     for file in files:
         say(file.line())
@@ -254,7 +270,7 @@ def heads(
             find,
             to_choose_on.examples,
             test.examples,
-            seeds=untrained,
+            seeds=3 if untrained is None else untrained,
             rules=test.rules,
             measured=measured,
         )

@@ -1,12 +1,13 @@
 """What several commands share: options, and how their values are read."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from regard.errors import ConfigError
+from regard.errors import ConfigError, InputError
 
 Data = TypeVar("Data")
 
@@ -29,6 +30,9 @@ SetOption = Annotated[
 LabelOption = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the label: a name, or a number from 1.")]
 TextOption = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN", help="Column of the text; repeat it to join several.")
+]
+OutOption = Annotated[
+    str, typer.Option("--out", "-o", help="File (folder for several inputs, or with / at its end); else stdout.")
 ]
 OtherOption = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the second text of a pair.")]
 
@@ -60,6 +64,28 @@ def data_table(
 
     said = {key: value for key, value in options.items() if value or (key, value) == ("filter", False)}
     return from_dict(kind, {**tables.pop("data", {}), **said, "train": train}, f"{where}, [data]")
+
+
+def refuse_options(what: str, options: Mapping[str, object]) -> None:
+    """Refuse options that were given though they say nothing of what is done.
+
+    Args:
+        options: by their names in Python; what is empty, None or False was not given.
+    """
+    spelt = {"source_language": "--from", "target_language": "--to"}
+    given = [spelt.get(name, f"--{name.replace('_', '-')}") for name, value in options.items() if value]
+    if given:
+        raise ConfigError(f"{', '.join(given)}: says nothing of {what}. Leave it out.")
+
+
+def check_run_folder(out: Path) -> None:
+    """A mistake in --out shows before the data is read.
+
+    Raises:
+        InputError: it is no folder.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file. --out names the folder of the run.")
 
 
 def length_edges(lengths: str) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regard.cli.options import JsonOption
-from regard.errors import ConfigError, InputError
+from regard.cli.options import JsonOption, OutOption, refuse_options
+from regard.errors import ConfigError, InputError, TextError
 from regard.streams import file_chunks, pair_up, stdin_chunks, writer
 
 if TYPE_CHECKING:
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 def predict(
     model: Annotated[Path, typer.Argument(help="Model folder or run folder of an encoder.")],
     files: Annotated[list[Path] | None, typer.Argument(help="Text files; none: standard input.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File (folder for several inputs); else stdout.")
-    ] = None,
+    out: OutOption = "",
     pair: Annotated[bool, typer.Option("--pair", help="Each line is two texts with a tab between.")] = False,
     fill: Annotated[bool, typer.Option("--fill", help="Guess the words that the lines have as [MASK].")] = False,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Probabilities as often right as they say, by fine-tuning's dev set.")
     ] = False,
-    count: Annotated[int, typer.Option(help="With --fill, how many guesses a mask.")] = 5,
+    count: Annotated[int | None, typer.Option(help="With --fill, how many guesses a mask (5).")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Label texts, or fill in masked words, one line in, one line out.
@@ -38,23 +36,40 @@ def predict(
     Example: regard predict models/sentiment < reviews.txt > labels.tsv
     """
     import regard.api
+    from regard.label_scoring import reads_pairs
 
     if fill and (pair or calibrated):
         raise ConfigError("--fill reads single texts and gives plain probabilities; leave out --pair and --calibrated.")
-    if count < 1:
+    if not fill:
+        refuse_options("predict without --fill", {"count": count is not None})
+    if count is not None and count < 1:
         raise ConfigError(f"--count {count}: expected at least 1.")
     ways = pair_up(files or [], out)
     loaded = regard.api.load(model)
+    if isinstance(loaded, regard.api.Encoder) and not fill:
+        pair = reads_pairs(loaded, pair or None)
+
+    def results(chunk: list[str]) -> list[str]:
+        if fill:
+            return _filled(loaded, chunk, count or 5, as_json)
+        return _labelled(loaded, chunk, pair, calibrated, as_json)
+
     for source, target in ways:
+        number = 0  # of the lines before the chunk
         with writer(target) as write:
             for chunk in stdin_chunks() if source is None else file_chunks(source):
-                if fill:
-                    lines = _filled(loaded, chunk, count, as_json)
-                else:
-                    lines = _labelled(loaded, chunk, pair, calibrated, as_json)
+                wrong = None
+                try:
+                    lines = results(chunk)
+                except TextError as error:
+                    wrong, lines = error, results(chunk[: error.row])  # those before it are as good as ever
                 for line in lines:
                     write(line)
                 sys.stdout.flush()
+                if wrong is not None:
+                    where = "standard input" if source is None else source
+                    raise InputError(f"{where}, line {number + wrong.row + 1:,}: {wrong}") from wrong
+                number += len(chunk)
 
 
 def _filled(model: "Model", chunk: list[str], count: int, as_json: bool) -> list[str]:
@@ -73,8 +88,9 @@ def _labelled(model: "Model", chunk: list[str], pair: bool, calibrated: bool, as
     texts: list[str | tuple[str, str]] = list(chunk)
     if pair:
         halves = [line.split("\t") for line in chunk]
-        if wrong := next((line for line, half in zip(chunk, halves, strict=True) if len(half) != 2), None):
-            raise InputError(f"--pair: {wrong[:60]!r} is not two texts with one tab between.")
+        for row, half in enumerate(halves):
+            if len(half) != 2:
+                raise TextError(f"{chunk[row][:60]!r} is not two texts with one tab between.", row)
         texts = [(first, second) for first, second in halves]
     found = model.predict(texts, calibrated=calibrated)
     return [_line(text, each, as_json) for text, each in zip(chunk, found, strict=True)]

@@ -16,6 +16,7 @@ from regard.cli.options import (
     ReverseOption,
     SetOption,
     ToOption,
+    check_run_folder,
     data_table,
     length_edges,
     read_tables,
@@ -71,6 +72,7 @@ def train(
     from regard.runs.run import Run
     from regard.runs.settings import DataSettings, settings_from
 
+    check_run_folder(out)
     tables, where = read_tables(config, settings)
     data_settings = data_table(
         DataSettings,
@@ -121,6 +123,7 @@ def compare(
     from regard.progress import ConsoleReporter
     from regard.runs.settings import DataSettings
 
+    check_run_folder(out)
     edges, picture = length_edges(lengths), out / "compare.png"
     style.check(picture)
     tables, where = read_tables(config, settings)
@@ -198,6 +201,9 @@ def export_model(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
 ) -> None:
     """Write a model for another program; the numbers it computes there are those it computes here.
+
+    Encoders and language models as they are; of translators those that MarianMT can express: a Transformer trained with
+    --set model.norm_place=post.
 
     Example: regard export models/sentiment --to hf --out sentiment-hf
     """

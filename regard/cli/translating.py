@@ -14,22 +14,24 @@ from regard.cli.options import (
     JsonOption,
     LabelOption,
     OtherOption,
+    OutOption,
     ReverseOption,
     TextOption,
     ToOption,
     length_edges,
+    refuse_options,
     say,
 )
 from regard.errors import ConfigError
 from regard.streams import file_chunks, pair_up, stdin_chunks, writer
 
+_LENGTHS = "10,20,30,40,50"
+
 
 def translate(
     model: Annotated[Path, typer.Argument(help="Model folder or run folder.")],
     files: Annotated[list[Path] | None, typer.Argument(help="Text files; none: standard input.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File (folder for several inputs); else stdout.")
-    ] = None,
+    out: OutOption = "",
     beam: Annotated[int, typer.Option(help="Beam size; 1 is greedy.")] = 5,
     length_penalty: Annotated[float, typer.Option(help="Higher prefers longer (Wu et al. 2016).")] = 0.6,
     n_best: Annotated[int, typer.Option(help="Translations a line; more than one needs --json.")] = 1,
@@ -53,8 +55,10 @@ def translate(
 
     if n_best > 1 and not as_json:
         raise ConfigError(f"--n-best {n_best} needs --json: in plain text one line in is one line out.")
-    if not sample and (temperature, top_k, top_p) != (1.0, 0, 1.0):
-        raise ConfigError("--temperature, --top-k and --top-p need --sample: a search for the best draws nothing.")
+    if not sample and (temperature, top_k, top_p, seed) != (1.0, 0, 1.0, 1):
+        raise ConfigError(
+            "--temperature, --top-k, --top-p and --seed need --sample: a search for the best draws nothing."
+        )
     options = SearchOptions(
         beam_size=beam if sample or beam < 1 else max(beam, n_best),
         length_penalty=length_penalty,
@@ -104,7 +108,7 @@ def evaluate(
     paper: Annotated[
         str, typer.Option(metavar="LANG", help="Also the literature's BLEU (lower-cased, Moses) for cs, de, en or fr.")
     ] = "",
-    lengths: Annotated[str, typer.Option(help="Edges of the source-length buckets, in words.")] = "10,20,30,40,50",
+    lengths: Annotated[str, typer.Option(help="Edges of the source-length buckets, in words.")] = _LENGTHS,
     beam: Annotated[int, typer.Option(help="Beam size; 1 is greedy.")] = 5,
     length_penalty: Annotated[float, typer.Option(help="Higher prefers longer.")] = 0.6,
     source_language: FromOption = "",
@@ -131,19 +135,32 @@ def evaluate(
     from regard.scoring import evaluate_models
     from regard.text_scoring import evaluate_text
 
+    usual = SearchOptions()
     edges, options = length_edges(lengths), SearchOptions(beam_size=beam, length_penalty=length_penalty)
     kind = regard.api.kind_of(model)
-    if kind is not regard.api.Translator and (against or paper or reverse):
-        raise ConfigError(f"{model}: is {kind.kind}; --against, --paper and --reverse are for translators.")
+    labels = {"label": label, "text": text, "other": other, "pair": pair}
+    translations = {
+        "against": against,
+        "paper": paper,
+        "lengths": lengths != _LENGTHS,
+        "beam": beam != usual.beam_size,
+        "length_penalty": length_penalty != usual.length_penalty,
+        "source_language": source_language,
+        "target_language": target_language,
+        "reverse": reverse,
+    }
+    if kind is not regard.api.Encoder:
+        refuse_options(kind.kind, labels)
+    if kind is not regard.api.Translator:
+        refuse_options(kind.kind, translations)
     if kind is regard.api.LanguageModel:
-        if out:
-            raise ConfigError(f"{model}: is {kind.kind}, whose text is scored, not written; leave out --out.")
+        refuse_options(f"{kind.kind}, whose text is scored and not written", {"out": out})
         _tell(evaluate_text(model, data), as_json)
         return
     with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
         if kind is regard.api.Encoder:
             columns = Columns(label=label, text=tuple(text or ()), other=other)
-            report = evaluate_encoder(model, data, columns, pair=pair or bool(other))
+            report = evaluate_encoder(model, data, columns, pair=pair or bool(other) or None)
         else:
             report = evaluate_models(
                 model,

@@ -53,6 +53,8 @@ class TextTokens:
         Raises:
             ModelError: a role is unknown, or its token is none of the tokenizer's.
         """
+        if getattr(tokenizer.model, "dropout", None):
+            raise ModelError("the tokenizer cuts words at random (dropout); it must cut a text always alike.")
         tokenizer.no_truncation()
         tokenizer.no_padding()
         tokenizer.encode_special_tokens = True  # "[SEP]" in a text is text

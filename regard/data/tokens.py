@@ -7,6 +7,7 @@ control ids. One character is lost: U+2581 (▁), which sentencepiece writes for
 
 import codecs
 import io
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -188,9 +189,17 @@ class Tokens:
             return processor.encode(text)
         return [self._vocabulary.get(piece, self.unk_id) for piece in processor.encode(text, out_type=str)]
 
-    @staticmethod
-    def _spans(processor: sentencepiece.SentencePieceProcessor, text: str) -> list[tuple[int, int]]:
-        """Nothing is normalised, so the pieces laid end to end are the text with the dummy prefix before it."""
+    def _spans(self, processor: sentencepiece.SentencePieceProcessor, text: str) -> list[tuple[int, int]]:
+        """Nothing is normalised, so the pieces laid end to end are the text with the dummy prefix before it.
+
+        A vocabulary that was imported may normalise, and then says itself where each character comes from.
+        """
+        if self._vocabulary is not None:
+            normal, origins = processor.normalize(text, with_offsets=True)
+            pieces = processor.encode(text, out_type=str)  # of letters that it does not know the letters themselves
+            if sum(map(len, pieces)) == len(normal):  # without pieces for single bytes
+                ends = [0, *itertools.accumulate(map(len, pieces))]
+                return [(origins[first], origins[end]) for first, end in itertools.pairwise(ends)]
         return _lay_out([_bytes_of(processor.id_to_piece(number)) for number in processor.encode(text)])[1]
 
     def _piece(self, processor: sentencepiece.SentencePieceProcessor, number: int) -> str:

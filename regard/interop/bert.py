@@ -68,17 +68,17 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
         raise ModelError(f"{where}: model_type is {kind!r}, expected one of {', '.join(FAMILIES)}.")
     family, architecture = FAMILIES[kind], _architecture(config, where)
     task = TASKS[architecture.removeprefix(family.name)]
-    foreign = ForeignTensors(_renamed(tensors), where)
+    foreign = ForeignTensors(_renamed(tensors, where), where)
     is_bare = f"{family.prefix}embeddings.word_embeddings.weight" not in foreign
     prefix = "" if is_bare else family.prefix
     settings = _settings(config, family, task, where)
-    if settings["num_layers"] > len(tensors):
-        raise ModelError(f"{where}: describes {settings['num_layers']} layers, found {len(tensors)} tensors.")
     idle = family.pooler.format(prefix=prefix) if family.idle_pooler and task != "none" else ""
     settings["pooled"] = task == "classify" or (not idle and f"{family.pooler_of(task, prefix)}.weight" in foreign)
     labels = _labels(config, where) if task in ("classify", "tag") else []
     try:
         ours, head = from_dict(ENCODERS[family.arch][0], settings, where), HeadConfig(task=task, labels=tuple(labels))
+        if ours.num_layers > len(tensors):
+            raise ModelError(f"{where}: describes {ours.num_layers} layers, found {len(tensors)} tensors.")
         weights = places.read(places_of(family, prefix, ours, head), foreign)
         if task == "mask":
             original = f"{prefix}embeddings.word_embeddings.weight"
@@ -106,12 +106,14 @@ def _architecture(config: Mapping[str, Any], where: str) -> str:
     return named[0]
 
 
-def _renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _renamed(tensors: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
     """The tensors of old files as new ones have them: no position numbers, norms with weight and bias."""
     found = {}
     for name, tensor in tensors.items():
         for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
             name = name.removesuffix(old) + new if name.endswith(f"LayerNorm{old}") else name
+        if name in found:
+            raise ModelError(f"{where}: {name} is there twice, under its old name and its new one.")
         if not name.endswith("embeddings.position_ids"):
             found[name] = tensor
     return found
@@ -123,6 +125,12 @@ def _settings(config: Mapping[str, Any], family: Family, task: Task, where: str)
     missing = [key for key in family.settings if key not in config]
     if missing:
         raise ModelError(f"{where}: {', '.join(missing)} is missing.")
+    kind, num_labels = config.get("problem_type"), len(config.get("id2label") or (0, 1))  # two if nothing is said
+    if task == "classify" and kind not in (None, "regression" if num_labels == 1 else "single_label_classification"):
+        raise ModelError(
+            f"{where}: problem_type is {kind!r} with {num_labels} labels; a head tells one class of several, or "
+            "predicts one number."
+        )
     settings = {ours: config[foreign] for foreign, ours in family.settings.items()}
     for foreign, ours in family.settings.items():
         if ours in VALUES:

@@ -1,6 +1,7 @@
 """Our encoders as folders that `transformers` loads: BERT, DistilBERT and BigBird, bare or with a head."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,14 @@ from regard.interop.bert_names import FAMILIES, TASKS, VALUES, Family, places_of
 from regard.interop.bert_tokens import write_tokens
 from regard.models import ENCODERS
 from regard.models.folder import load_encoder
-from regard.models.heads import TaskModel
+from regard.models.heads import Task, TaskModel
+
+_AUTO: Mapping[Task, str] = {  # the class that loads a model with its head
+    "none": "AutoModel",
+    "mask": "AutoModelForMaskedLM",
+    "classify": "AutoModelForSequenceClassification",
+    "tag": "AutoModelForTokenClassification",
+}
 
 
 def export_folder(source: Path, out: Path) -> list[str]:
@@ -34,9 +42,10 @@ def export_folder(source: Path, out: Path) -> list[str]:
         if tokens is not None:
             write_tokens(folder, tokens, max_length=limit, reads_types=reads_types)
 
+    name = _AUTO[loaded.model.config.task]
     use = [
-        "    from transformers import AutoModel, AutoTokenizer",
-        f"    model = AutoModel.from_pretrained({json.dumps(source.resolve().name)})",
+        f"    from transformers import {name}, AutoTokenizer",
+        f"    model = {name}.from_pretrained({json.dumps(source.resolve().name)})",
     ]
     card = cards.exported(source, config["architectures"][0], use=use)
     huggingface.write_folder(out, config, tensors, card, write_more)
@@ -71,6 +80,11 @@ def revert(model: TaskModel, where: str = "encoder") -> tuple[dict[str, Any], di
     elif head.task == "none" and not ours.pooled and family.arch != "distilbert":
         warnings.append(
             "there is no pooling layer: transformers makes a new one, and pooled outputs will mean nothing."
+        )
+    if head.temperature != 1:
+        warnings.append(
+            f"the temperature {head.temperature:.3f} of calibrated probabilities was left out: transformers has no "
+            "such setting."
         )
     if getattr(ours, "sparse", False) and ours.num_random_blocks:
         warnings.append(random_blocks_sentence(ours.num_random_blocks, ours.block_size))

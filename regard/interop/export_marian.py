@@ -75,7 +75,10 @@ def revert(model: Seq2Seq, ids: dict[str, int], where: str = "translator") -> tu
         if found not in known
     ]
     if wrong:
-        raise ModelError(f"{where}: cannot be written as MarianMTModel: {'; '.join(wrong)}. Marian has nothing else.")
+        raise ModelError(
+            f"{where}: cannot be written as MarianMTModel: {'; '.join(wrong)}. Marian has nothing else; a translator "
+            "for it is trained with --set model.norm_place=post and sinusoidal positions."
+        )
     config = {
         "architectures": ["MarianMTModel"],
         "model_type": "marian",

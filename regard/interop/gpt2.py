@@ -34,10 +34,16 @@ def import_folder(source: Path, out: Path) -> list[str]:
     model = convert(config, tensors, str(source))
     tokens, warnings = read_tokens(source, vocab_size=model.config.vocab_size)
     warnings += huggingface.rounding_warnings(tensors)
+    search = {key: value for key, value in config.items() if key in huggingface.PLAIN_GENERATION}
+    ends = [config.get("eos_token_id")]
     if (source / huggingface.GENERATION_FILE).is_file():
-        search = huggingface.read_json(source / huggingface.GENERATION_FILE)
-        silent = [] if tokens is None else list(tokens.silent_ids_of(model.config.vocab_size))
-        warnings += huggingface.generation_warnings(search, {"suppress_tokens": silent}, HARMLESS)
+        search |= huggingface.read_json(source / huggingface.GENERATION_FILE)
+        ends.append(search.get("eos_token_id"))
+    silent = [] if tokens is None else list(tokens.silent_ids_of(model.config.vocab_size))
+    warnings += huggingface.generation_warnings(search, {"suppress_tokens": silent}, HARMLESS)
+    end = None if tokens is None or "end" not in tokens.special else tokens.id_of("end")
+    if end is not None and (other := next((each for each in ends if each not in (None, end, [end])), None)) is not None:
+        warnings.append(f"transformers ends a text at eos_token_id {other}, this model at its tokenizer's end, {end}.")
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
     num_parameters = sum(map(torch.numel, weights.values()))
     card = cards.imported(source, _architecture(config, str(source)), num_parameters)

@@ -3,6 +3,7 @@
 tokenizer.json is written.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ from regard.data.byte_tokens import END, ByteTokens, from_merges
 from regard.data.text_tokens import TOKENIZER_FILE, read_tokenizer
 from regard.errors import ModelError
 from regard.interop.huggingface import (
+    ADDED_TOKENS_FILE,
     NO_TOKENIZER,
     TOKENIZER_CONFIG_FILE,
     check_vocabulary,
     read_json,
     special_token,
+    tokenizer_settings,
     write_json,
 )
 
-_VOCABULARY_FILE, _MERGES_FILE, _ADDED_FILE = "vocab.json", "merges.txt", "added_tokens.json"
+_VOCABULARY_FILE, _MERGES_FILE = "vocab.json", "merges.txt"
 _ROLES = {"bos_token": "start", "eos_token": "end", "pad_token": "pad"}
 
 
@@ -37,11 +40,18 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[ByteTokens | None, li
     Raises:
         ModelError: a file is damaged, would lose text, or does not fit the model.
     """
-    settings = read_json(folder / TOKENIZER_CONFIG_FILE) if (folder / TOKENIZER_CONFIG_FILE).is_file() else {}
+    settings = tokenizer_settings(folder)
     special = {role: special_token(settings.get(name)) for name, role in _ROLES.items()}
     special |= {role: special[role] or END for role in ("start", "end")}
     if (folder / TOKENIZER_FILE).is_file():
         tokenizer = read_tokenizer(folder / TOKENIZER_FILE)
+        before = (json.loads(tokenizer.to_str()).get("pre_tokenizer") or {}).get("add_prefix_space")
+        if settings.get("add_prefix_space") and before is False:
+            raise ModelError(
+                f"{folder}: add_prefix_space is true in {TOKENIZER_CONFIG_FILE} and false in {TOKENIZER_FILE}. Which "
+                "of them the model has learnt with cannot be told; load the tokenizer with transformers and call "
+                "save_pretrained."
+            )
     elif (folder / _VOCABULARY_FILE).is_file() and (folder / _MERGES_FILE).is_file():
         tokenizer = _from_files(folder, settings)
         tokenizer.add_special_tokens(
@@ -84,7 +94,7 @@ def write_tokens(folder: Path, tokens: ByteTokens, *, max_length: int) -> None:
 def _from_files(folder: Path, settings: Mapping[str, Any]) -> tokenizers.Tokenizer:
     """The tokenizer that transformers builds of vocab.json and merges.txt."""
     odd = [name for name in ("add_prefix_space", "add_bos_token") if settings.get(name)]
-    odd += [_ADDED_FILE] if (folder / _ADDED_FILE).is_file() else []
+    odd += [ADDED_TOKENS_FILE] if (folder / ADDED_TOKENS_FILE).is_file() else []
     if odd:
         raise ModelError(
             f"{folder}: {odd[0]} asks for more than {_VOCABULARY_FILE} and {_MERGES_FILE} say. "

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from regard.errors import ModelError
-from regard.models.folder import CARD_FILE, publish, read_weights
+from regard.models.folder import CARD_FILE, FLOATS, publish, read_weights
 
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
 GENERATION_FILE, TOKENIZER_CONFIG_FILE = "generation_config.json", "tokenizer_config.json"
+SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE = "special_tokens_map.json", "added_tokens.json"
 _MAX_JSON_BYTES = 1 << 26  # an index or vocabulary has some megabytes
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save, new and old
 NO_TOKENIZER = "this folder has no tokenizer, so the model will not read text until it gets one."
@@ -22,7 +23,6 @@ PICKLE_ADVICE = (
     "Pickled weights can run code when they are opened, so they are not read. Convert them where you trust their "
     "source: load the folder with transformers and call save_pretrained, which writes model.safetensors."
 )
-_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 CODE_KEYS = frozenset({"auto_map", "custom_pipelines", "trust_remote_code", "_target_"})
 # What every transformers configuration may hold and what changes no number that a model computes.
@@ -104,7 +104,24 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: cannot be read as JSON ({error}).") from error
     if not isinstance(values, dict):
         raise ModelError(f"{path}: holds {type(values).__name__}, expected a table of settings.")
+    try:
+        json.dumps(values, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ModelError(f"{path}: has half a character (a lone surrogate). Copy the whole folder again.") from error
     return values
+
+
+def tokenizer_settings(folder: Path) -> dict[str, Any]:
+    """What tokenizer_config.json says, and before it the older special_tokens_map.json; nothing, if neither is there.
+
+    Raises:
+        ModelError: one cannot be read.
+    """
+    found: dict[str, Any] = {}
+    for name in (SPECIAL_TOKENS_FILE, TOKENIZER_CONFIG_FILE):
+        if (folder / name).is_file():
+            found |= read_json(folder / name)
+    return found
 
 
 def read_folder(folder: Path, out: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -158,8 +175,8 @@ def _read_file(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file:
             start = file.read(4)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise ModelError(f"{str(path)!a}: cannot be read ({error}).") from error
     if start.startswith(_PICKLE_STARTS):
         raise ModelError(f"{path}: holds a pickle, whatever its name says. {PICKLE_ADVICE}")
     return read_weights(path)
@@ -290,7 +307,7 @@ def activation(name: Any, where: str) -> str:
     Raises:
         ModelError: there is no such one.
     """
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ModelError(f"{where}: the activation is {name!r}, expected one of {', '.join(ACTIVATIONS)}.")
     return ACTIVATIONS[name]
 
@@ -345,7 +362,7 @@ class ForeignTensors:
             self.problem(f"{name} is missing, expected shape {shape}")
         elif tuple(tensor.shape) != shape:
             self.problem(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
-        elif tensor.dtype not in _FLOATS:
+        elif tensor.dtype not in FLOATS:
             self.problem(f"{name} holds {tensor.dtype}, expected floating point of 16, 32 or 64 bits")
         elif not bool(tensor.isfinite().all()):
             self.problem(f"{name} holds numbers that are not finite")
@@ -391,6 +408,11 @@ class ForeignTensors:
                 ("output", output[part]),
             )
         }
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether there is something to raise so far."""
+        return bool(self._problems)
 
     def problem(self, sentence: str) -> None:
         """Keep a complaint for `finish`."""

@@ -242,6 +242,8 @@ def _embeddings(foreign: ForeignTensors, settings: _MarianSettings) -> dict[str,
 def _positions(foreign: ForeignTensors, settings: _MarianSettings) -> dict[str, Tensor]:
     """Position vectors by our names; nothing if they are the usual sinusoids (or are not there, as is usual)."""
     shape = (settings.max_position_embeddings, settings.d_model)
+    if foreign.has_problems:  # the embeddings do not fit the sizes, and these alone must not fill the memory
+        foreign.finish()
     waves = sinusoids(*shape)
     vectors: dict[str, Tensor] = {}
     for name, ours in (("encoder", "source"), ("decoder", "target")):

@@ -7,10 +7,9 @@ from typing import Any
 
 from regard.data.tokens import Tokens
 from regard.errors import ModelError
-from regard.interop.huggingface import TOKENIZER_CONFIG_FILE, read_json, write_json
+from regard.interop.huggingface import ADDED_TOKENS_FILE, TOKENIZER_CONFIG_FILE, read_json, write_json
 
 _SOURCE_FILE, _TARGET_FILE, _VOCABULARY_FILE = "source.spm", "target.spm", "vocab.json"
-_ADDED_TOKENS_FILE = "added_tokens.json"
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 _PLAIN_VALUES: Mapping[str, Any] = {
@@ -62,9 +61,12 @@ def read_tokens(
     vocabulary = _read_vocabulary(folder / _VOCABULARY_FILE, vocab_size, {"</s>": eos_id, "<pad>": pad_id})
     facts = read_json(folder / TOKENIZER_CONFIG_FILE) if (folder / TOKENIZER_CONFIG_FILE).is_file() else {}
     _check_tokenizer(facts, folder / TOKENIZER_CONFIG_FILE)
-    added = {_content(value): key for key, value in (facts.get("added_tokens_decoder") or {}).items()}
-    if (folder / _ADDED_TOKENS_FILE).is_file():
-        added |= read_json(folder / _ADDED_TOKENS_FILE)
+    decoder = facts.get("added_tokens_decoder") or {}
+    if not isinstance(decoder, dict) or not all(isinstance(_content(value), str) for value in decoder.values()):
+        raise ModelError(f"{folder / TOKENIZER_CONFIG_FILE}: added_tokens_decoder must be a table from ids to tokens.")
+    added = {_content(value): key for key, value in decoder.items()}
+    if (folder / ADDED_TOKENS_FILE).is_file():
+        added |= read_json(folder / ADDED_TOKENS_FILE)
     strangers = [
         f"{token} (id {number})" for token, number in added.items() if str(vocabulary.get(token)) != str(number)
     ]

@@ -24,6 +24,7 @@ from regard.models.heads import TaskModel
 from regard.models.protocol import Decoder, Seq2Seq
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)  # types that weights may have in a file
 _FORMAT = 1
 _KEYS = {"format", "arch", "model", "tokens"}
 _TRANSLATOR_KEYS, _ENCODER_KEYS = {"source_language", "target_language"}, {"head", "language"}
@@ -159,6 +160,9 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> None:
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise StorageError(f"{folder}: the model could not be saved ({error.strerror}).") from error
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def load(folder: Path) -> LoadedModel:
@@ -251,9 +255,10 @@ class _NoDraws(TorchFunctionMode):
     """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
         if getattr(func, "__module__", "") == "torch.nn.init":
-            return kwargs["tensor"] if kwargs and "tensor" in kwargs else args[0]
-        return func(*args, **(kwargs or {}))
+            return next(iter([*args, *kwargs.values()]))  # the tensor comes first
+        return func(*args, **kwargs)
 
 
 def _check_vocabulary(folder: Path, found: int, expected: int) -> None:
@@ -351,8 +356,8 @@ def _check(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor], where: Pat
             continue
         if tensors[name].shape != into[name].shape:
             problems.append(f"{name} has shape {tuple(tensors[name].shape)}, expected {tuple(into[name].shape)}")
-        elif not tensors[name].is_floating_point():
-            problems.append(f"{name} holds {tensors[name].dtype}, expected floating point")
+        elif tensors[name].dtype not in FLOATS:
+            problems.append(f"{name} holds {tensors[name].dtype}, expected floating point of 16, 32 or 64 bits")
         elif not bool(tensors[name].isfinite().all()):
             problems.append(f"{name} holds numbers that are not finite")
     if problems:

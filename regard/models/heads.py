@@ -22,6 +22,7 @@ class HeadConfig:
     task: Task = "none"
     labels: tuple[str, ...] = ()  # of classify (one: a number is predicted) and tag, in the order of the logits
     dropout: float = 0.1  # before classify and tag
+    pair: bool | None = None  # whether classify judges pairs of texts; None: not known, as of an imported model
     temperature: float = 1.0  # of classify: logits are divided by it where calibrated probabilities are asked for
 
     def __post_init__(self) -> None:

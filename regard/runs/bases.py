@@ -16,7 +16,7 @@ from regard.models.folder import (
     load_decoder,
     load_encoder,
 )
-from regard.runs.sizes import ALL_SIZES
+from regard.runs.sizes import DECODER_SIZES, ENCODER_SIZES
 
 AnyLoaded = TypeVar("AnyLoaded", LoadedModel, LoadedEncoder, LoadedDecoder)
 
@@ -36,9 +36,22 @@ def encoder_base(name: str) -> tuple[LoadedEncoder, str]:
     Raises:
         ModelError: it is no encoder's folder, or has no tokenizer.
     """
-    if not Path(name).exists():
-        raise ModelError(f"{name}: is no folder, and no size to begin from nothing with ({', '.join(ALL_SIZES)}).")
+    check_encoder_name(name)
     return _base(name, load_encoder)
+
+
+def check_encoder_name(name: str) -> None:
+    """Refuse what is no folder, where an encoder's was meant.
+
+    Raises:
+        ModelError: with what could be meant.
+    """
+    if Path(name).exists():
+        return
+    sizes = f"a size to begin from nothing with ({', '.join(ENCODER_SIZES)})"
+    if name in DECODER_SIZES:
+        raise ModelError(f"{name}: is the size of a language model; a task wants an encoder's folder, or {sizes}.")
+    raise ModelError(f"{name}: is no folder, and no {sizes.removeprefix('a ')}.")
 
 
 def decoder_base(name: str) -> tuple[LoadedDecoder, str]:

@@ -22,7 +22,7 @@ from regard.models.bigbird import lengthen
 from regard.models.folder import save_encoder
 from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Encoder
-from regard.runs.bases import encoder_base
+from regard.runs.bases import check_encoder_name, encoder_base
 from regard.runs.card import write_label_card
 from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
 from regard.runs.folder import RunFolder, facts_of
@@ -116,6 +116,8 @@ class Finetuning:
         self.folder = RunFolder(folder)
         self.model, self.training, self.data, self.where = model, training, data, where
         self.task: LabelTask = check_task(model.task)
+        if model.base not in ENCODER_SIZES:
+            check_encoder_name(model.base)
         draft = from_dict(TrainingPlan, training, f"{where}, [training]")  # a mistake shows before the data is read
         if distil is not None:
             refuse_idle(model, {"dropout": 0.1}, "a student has its teacher's", f"{where}, [model]")
@@ -193,7 +195,9 @@ class Finetuning:
     def _model(self, rows: LabelledSet, labels: tuple[str, ...]) -> tuple[TaskModel, TextTokens, HeadSettings]:
         """The encoder to go on with, or a new one, under its head; its tokenizer; the [model] table."""
         name = self.model.base
-        head = HeadConfig(task="tag" if self.task == "tag" else "classify", labels=labels, dropout=self.model.dropout)
+        tags = self.task == "tag"
+        pair = None if tags else not isinstance(rows.texts[0], str)
+        head = HeadConfig(task="tag" if tags else "classify", labels=labels, dropout=self.model.dropout, pair=pair)
         if name in ENCODER_SIZES and not Path(name).exists():
             texts = [part for text in rows.texts for part in ([text] if isinstance(text, str) else text)]
             size, lowercase = self.model.vocab_size, self.model.lowercase

@@ -183,9 +183,11 @@ def _blocks(
                 {"kind": kind, "layer": layer, "heads": heads, "rows": rows, "columns": columns, "data": each}
             )
     if not blocks[0]:
+        several = len(looks) > 1
         raise InputError(
-            f"{len(looks):,} sentences do not fit into one page of {MAX_BYTES:,} bytes, not even one layer of them. "
-            "Look at fewer."
+            f"not even one layer of {f'{len(looks):,} sentences' if several else 'this text'} fits into a page of "
+            f"{MAX_BYTES:,} bytes. Look at {'fewer' if several else 'a shorter one'}, or draw one head as a picture: "
+            "--layer 1 --head 1 --out look.png"
         )
     for sentence in blocks:
         sentence.sort(key=lambda each: (each["kind"], each["layer"]))

@@ -210,9 +210,10 @@
   function tint(element, weight, mix) {
     const parts = mix(weight);
     if (parts.join() === mix(0).join()) { untint(element); return; }
-    const light = (parts[0] * 299 + parts[1] * 587 + parts[2] * 114) / 1000 > 128;
+    // Black on what is lighter than this, white on the rest: a contrast of 4.58 at least (WCAG 2.2, relative luminance).
+    const [r, g, b] = parts.map((part) => (part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4));
     element.style.backgroundColor = rgb(parts);
-    element.style.color = light ? "#12161b" : "#ffffff";
+    element.style.color = 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#ffffff";
   }
   function untint(element) { element.style.backgroundColor = ""; element.style.color = ""; }
 
@@ -532,11 +533,12 @@
     if (!kinds.includes(state.kind)) state.kind = kinds[0];
     const layers = layersOf(state.kind), { heads } = current().shape[state.kind];
     if (state.layer >= 0 && !layers.includes(state.layer)) state.layer = layers[layers.length - 1];
-    if (layers.length === 1) state.layer = layers[0];
+    const whole = layers.length === current().shape[state.kind].layers; // or the mean would be of those carried alone
+    if (layers.length === 1 || (state.layer < 0 && !whole)) state.layer = layers[layers.length - 1];
     if (heads === 1) state.head = 0;
     if (state.head >= heads) state.head = -1;
     options(byId("kind"), kinds.map((kind) => [kind, say(kind)]), state.kind);
-    options(byId("layer"), [...(layers.length > 1 ? [[-1, say("mean")]] : []), ...layers.map((layer) => [layer, layer + 1])], state.layer);
+    options(byId("layer"), [...(layers.length > 1 && whole ? [[-1, say("mean")]] : []), ...layers.map((layer) => [layer, layer + 1])], state.layer);
     options(byId("head"), [...(heads > 1 ? [[-1, say("mean")]] : []), ...Array.from({ length: heads }, (_, head) => [head, head + 1])], state.head);
     byId("unit").value = state.unit;
     byId("scale").value = state.scale;
@@ -637,6 +639,9 @@
   const setTheme = (theme) => { document.documentElement.dataset.theme = theme; if (shown) { paintSelection(); draw(); } };
   dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
   byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
+  let before = "";
+  addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; setTheme("light"); }); // paper is white
+  addEventListener("afterprint", () => setTheme(before));
   byId("play").addEventListener("click", () => (timer ? pause() : play()));
   byId("back").addEventListener("click", () => { pause(); step(-1); });
   byId("forward").addEventListener("click", () => { pause(); step(1); });
