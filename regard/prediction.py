@@ -77,7 +77,8 @@ def classify(
     Raises:
         TextError: a text is longer than the model takes.
     """
-    return [class_of(logits / temperature, labels) for logits in engine.logits(_read(engine, texts))]
+    found = engine.logits(_read(engine, texts))
+    return [class_of(logits.astype(np.float64) / temperature, labels) for logits in found]
 
 
 def class_of(logits: np.ndarray, labels: Sequence[str]) -> Classified:

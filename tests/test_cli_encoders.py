@@ -94,6 +94,55 @@ def test_the_same_command_goes_on(run: Command, tmp_path: Path, reviews: Path) -
     assert "already at step 2 of 2: nothing left to train" in again.err
 
 
+def test_a_model_of_pairs_reads_pairs_and_no_other(run: Command, tmp_path: Path) -> None:
+    rows = tmp_path / "pairs.tsv"
+    rows.write_text("".join(f"yes\tthe cat {n}\tthe cat\nno\tthe dog {n}\tthe cat\n" for n in range(30)))
+    pairs, single = tmp_path / "pairs", tmp_path / "single"
+    quick = [*SMALL, "--set", "training.max_steps=2", "--set", "data.dev_rows=5"]
+    assert run("finetune", "bert-tiny", rows, "--task", "pair", "--out", pairs, *quick).status == 0
+    assert run("finetune", "bert-tiny", rows, "--task", "classify", "--out", single, *quick).status == 0
+    reports = [run("evaluate", pairs, rows, *more, "--json").out for more in ([], ["--pair"], ["--other", 3])]
+    assert len(set(reports)) == 1, "it knows that it reads pairs"
+    assert (
+        run("predict", pairs, stdin="the cat\tthe dog\n").out
+        == run("predict", pairs, "--pair", stdin="the cat\tthe dog\n").out
+    )
+    for command in (["evaluate", single, rows, "--pair"], ["predict", single, "--pair"]):
+        refused = run(*command, stdin="a\tb\n")
+        assert refused.status == 2
+        assert "single: has learnt to judge single texts, and was given pairs" in refused.err
+    student = run("distil", pairs, rows, "--out", tmp_path / "student", *quick)
+    assert student.status == 0, student.err
+    assert json.loads((tmp_path / "student" / "model" / "config.json").read_text())["head"]["pair"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "line", "message"),
+    [
+        ([], "the " * 60, "has 62 tokens, the model takes 43. Split the text."),
+        (["--pair"], "no tab", "'no tab' is not two texts with one tab between."),
+    ],
+)
+def test_a_wrong_line_is_named_and_costs_no_other(
+    run: Command, tmp_path: Path, options: list[str], line: str, message: str
+) -> None:
+    model = make_encoder_folder(tmp_path / "model", task="classify", labels=("a", "b"), pooled=True)
+    good = ["the cat\tthe dog", "a\tb"]
+    expected = run("predict", model, *options, stdin="\n".join(good) + "\n").lines
+    found = run("predict", model, *options, stdin="\n".join([*good, line, *good]) + "\n")
+    assert (found.status, found.lines) == (2, expected)
+    assert "regard: error: standard input, line 3: " in found.err
+    assert message in found.err
+
+
+def test_a_line_without_a_mask_is_named(run: Command, tmp_path: Path) -> None:
+    model = make_encoder_folder(tmp_path / "model", task="mask")
+    (tmp_path / "a.txt").write_text("the [MASK]\n\n")
+    found = run("predict", model, tmp_path / "a.txt", "--fill", "--count", 1)
+    assert (found.status, len(found.lines)) == (2, 1)
+    assert "a.txt, line 2: '' has no [MASK]" in found.err
+
+
 def test_mistakes(run: Command, tmp_path: Path, reviews: Path) -> None:
     base = make_encoder_folder(tmp_path / "base")
     translator = make_folder(tmp_path / "translator")
@@ -116,7 +165,16 @@ def test_mistakes(run: Command, tmp_path: Path, reviews: Path) -> None:
         (["pretrain", tmp_path / "no.txt", "--arch", "bert-tiny", "--out", out], "no.txt: there is no such file"),
         (["pretrain", reviews, "--arch", "bert-huge", "--out", out], "no size to begin from nothing with"),
         (["evaluate", base, reviews, *COLUMNS], "it cannot be scored: it has no head that labels"),
-        (["evaluate", base, reviews, *COLUMNS, "--paper", "de"], "--paper and --reverse are for translators"),
+        (
+            ["evaluate", base, reviews, *COLUMNS, "--paper", "de", "--beam", 1],
+            "--paper, --beam: says nothing of an",
+        ),
+        (["finetune", "gpt-tiny", reviews, *taught], "gpt-tiny: is the size of a language model; a task wants"),
+        (
+            ["finetune", base, reviews, *taught[:-1], reviews],
+            "reviews.csv: is a file. --out names the",
+        ),
+        (["predict", base, "--count", 3], "--count: says nothing of predict without --fill"),
     ]:
         found = run(*arguments)
         assert found.status == 2, found.err

@@ -56,16 +56,29 @@ def test_a_long_text_is_scored_by_windows(tmp_path: Path) -> None:
     assert found.nats == pytest.approx(by_hand, rel=1e-6)
 
 
+def test_documents_of_json_lines_are_scored_apart(tmp_path: Path) -> None:
+    model = make_decoder_folder(tmp_path / "model")
+    texts = ["the cat sees.\na dog", "the bird sings"]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in [*texts, ""]))
+    found = evaluate_text(model, [str(tmp_path / "a.jsonl")])
+    loaded = regard.load(model)
+    assert found.nats == pytest.approx(-sum(each.log_prob for each in loaded.score(texts)), rel=1e-5)
+    assert (found.num_words, found.num_lines) == (8, 3)
+
+
 def test_mistakes(run: Command, tmp_path: Path) -> None:
     model = make_decoder_folder(tmp_path / "model")
     (tmp_path / "empty.txt").write_text("\n\n")
     for arguments, message in [
         (["evaluate", model, tmp_path / "empty.txt"], "empty.txt: has too few tokens to score"),
         (["evaluate", model, tmp_path / "none.txt"], "none.txt: there is no such file"),
-        (["evaluate", model, tmp_path / "empty.txt", "--paper", "de"], "is a language model; --against, --paper"),
+        (
+            ["evaluate", model, tmp_path / "empty.txt", "--paper", "de"],
+            "--paper: says nothing of a language model",
+        ),
         (
             ["evaluate", model, tmp_path / "empty.txt", "--out", tmp_path / "new"],
-            "is scored, not written; leave out --out",
+            "--out: says nothing of a language model, whose text is scored and not written",
         ),
     ]:
         found = run(*arguments)
