@@ -67,13 +67,21 @@ def test_several_files_go_into_a_folder(run: Command, tmp_path: Path, model: Pat
     ]
 
 
+def test_one_input_goes_into_a_folder_that_is_meant(run: Command, tmp_path: Path, model: Path) -> None:
+    (tmp_path / "a.txt").write_text("the cat\n")
+    (tmp_path / "there").mkdir()
+    for out in (f"{tmp_path}/new/", tmp_path / "there"):
+        assert run("translate", model, tmp_path / "a.txt", "-o", out).status == 0
+        assert len((Path(out) / "a.txt").read_text().split("\n")) == 2
+
+
 @pytest.mark.parametrize(
     ("inputs", "out", "message"),
     [
         (["x/a.txt", "y/a.txt"], "pt", r"pt/a\.txt: two inputs would be written here"),
         (["x/a.txt", "x/b.txt"], "x", r"x/a\.txt: is an input and would be overwritten"),
         (["x/a.txt"], "x/a.txt", r"is an input and would be overwritten"),
-        (["x/a.txt"], "x", r"x: is a folder"),
+        (["x/a.txt"], "x", r"x/a\.txt: is an input and would be overwritten"),
         (["x/a.txt", "x/missing.txt"], "pt", r"missing\.txt: there is no such file"),
     ],
 )

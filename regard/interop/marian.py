@@ -242,14 +242,16 @@ def _embeddings(foreign: ForeignTensors, settings: _MarianSettings) -> dict[str,
 def _positions(foreign: ForeignTensors, settings: _MarianSettings) -> dict[str, Tensor]:
     """Position vectors by our names; nothing if they are the usual sinusoids (or are not there, as is usual)."""
     shape = (settings.max_position_embeddings, settings.d_model)
-    if foreign.has_problems:  # the embeddings do not fit the sizes, and these alone must not fill the memory
-        foreign.finish()
+    found = {
+        f"{ours}_positions.weight": foreign.take(there, shape)
+        for name, ours in (("encoder", "source"), ("decoder", "target"))
+        if (there := f"model.{name}.embed_positions.weight") in foreign
+    }
+    if foreign.has_problems:  # they will be raised: sizes that no tensor has must not fill the memory here
+        return {}
     waves = sinusoids(*shape)
-    vectors: dict[str, Tensor] = {}
-    for name, ours in (("encoder", "source"), ("decoder", "target")):
-        there = f"model.{name}.embed_positions.weight"
-        # Missing ones are what transformers computes itself.
-        vectors[f"{ours}_positions.weight"] = foreign.take(there, shape) if there in foreign else waves
+    # Missing ones are what transformers computes itself.
+    vectors = {"source_positions.weight": waves, "target_positions.weight": waves, **found}
     usual = (waves, waves.half().float(), waves.bfloat16().float())  # as files of each precision hold them
     if all(any(torch.equal(table.float(), waves) for waves in usual) for table in vectors.values()):
         return {}

@@ -230,7 +230,8 @@ def test_greedy_search_matches_generate(taught, max_length, tmp_path):
     found = search(ours, source, options, Controls(bos_id=PAD_ID, eos_id=EOS_ID, pad_id=PAD_ID))
     assert [best[0].ids for best in found] == expected
     assert len(set(expected)) > 4  # not one constant answer
-    assert any(best[0].finished for best in found) == (max_length == 15)
+    finished = [best[0].finished for best in found]
+    assert any(finished) if max_length == 15 else not all(finished)
 
 
 SENTENCES = {
