@@ -167,6 +167,8 @@ def test_five_hundred_tokens(open_page: Callable[..., Any], tmp_path: Path) -> N
     page = open_page([look(LONG, layers=4, heads=8)])
     assert (tmp_path / "page.html").stat().st_size < 2_000_000
     assert "carries only: encoder-decoder, layers" in page.locator("#carried").text_content()
+    assert "mean of all" not in texts(page, "#layer option"), "that of the layers it carries is another"
+    assert "mean of all" in texts(page, "#head option")
     assert seconds_a_word(page) < 0.5, "a frame for each word pointed at, not a wait"
     page.click("#tab-table")
     assert page.locator("tbody tr").count() == 500
@@ -178,6 +180,10 @@ def test_print_shows_the_whole_translation(open_page: Callable[..., Any]) -> Non
     page.emulate_media(media="print")
     assert page.locator("#target button").last.is_visible()
     assert not page.locator("#play").is_visible()
+    page.emulate_media(color_scheme="dark")
+    for event, theme in (("beforeprint", "light"), ("afterprint", "dark")):  # paper is white
+        page.evaluate(f"dispatchEvent(new Event('{event}'))")
+        assert page.locator("html").get_attribute("data-theme") == theme
 
 
 @pytest.mark.parametrize(("colours", "locale", "name"), [("light", "en", "Text"), ("dark", "pt-BR", "Texto")])
