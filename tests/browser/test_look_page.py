@@ -181,6 +181,7 @@ def test_print_shows_the_whole_translation(open_page: Callable[..., Any]) -> Non
     assert page.locator("#target button").last.is_visible()
     assert not page.locator("#play").is_visible()
     page.emulate_media(color_scheme="dark")
+    until(lambda: page.locator("html").get_attribute("data-theme") == "dark")
     for event, theme in (("beforeprint", "light"), ("afterprint", "dark")):  # paper is white
         page.evaluate(f"dispatchEvent(new Event('{event}'))")
         assert page.locator("html").get_attribute("data-theme") == theme

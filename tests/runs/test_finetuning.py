@@ -66,7 +66,8 @@ def train(
 
     listener = Dying()
     labelled = LabelledData(train=(data,), dev_rows=16)
-    head = HeadSettings(base=str(base), task=task, vocab_size=60, max_length=0 if Path(base).exists() else 32)
+    sizes = {} if Path(base).exists() else {"vocab_size": 60, "max_length": 32}
+    head = HeadSettings(base=str(base), task=task, **sizes)
     run = Finetuning(out, head, {**SETTINGS, **training}, labelled, reporter=listener)
     return run.train(*prepare_labelled(labelled, run.task, run.seed, listener.note)), listener
 

@@ -181,6 +181,14 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:
     for idle in ({"label_smoothing": 0.1}, {"layer_decay": 0.9}, {"unfreeze_steps": 5}, {"dev_beam_size": 4}):
         with pytest.raises(ConfigError, match=f"{next(iter(idle))} does nothing here"):
             train(tmp_path / "run", text, **idle)
+    with pytest.raises(ConfigError, match="mask_share must be above 0 and below 1"):
+        train(tmp_path / "run", text, model={"mask_share": 1.0})
+    train(tmp_path / "run", text, max_steps=1)
+    other = tmp_path / "other.txt"
+    other.write_text(text.read_text() + "the cow moos .\n")
+    assert not (tmp_path / "run" / "tokens" / "other").exists()
+    with pytest.raises(CheckpointError, match=r"data\.train was"):
+        train(tmp_path / "run", other, max_steps=1)
 
 
 @pytest.mark.parametrize(
@@ -197,11 +205,3 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:
 def test_settings_that_would_do_nothing_are_refused(tmp_path: Path, base: str, idle: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf"\[model\]: {next(iter(idle))} does nothing here"):
         ModelSettings(base=str(tmp_path) if base == "folder" else base, **idle)
-    with pytest.raises(ConfigError, match="mask_share must be above 0 and below 1"):
-        train(tmp_path / "run", text, model={"mask_share": 1.0})
-    train(tmp_path / "run", text, max_steps=1)
-    other = tmp_path / "other.txt"
-    other.write_text(text.read_text() + "the cow moos .\n")
-    assert not (tmp_path / "run" / "tokens" / "other").exists()
-    with pytest.raises(CheckpointError, match=r"data\.train was"):
-        train(tmp_path / "run", other, max_steps=1)
