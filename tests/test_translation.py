@@ -43,6 +43,7 @@ class Identity:
 
 @given(line=texts, max_length=st.sampled_from([8, 11, 20, 64]))
 @example(line=" \t a b\u3000", max_length=8)
+@example(line="\r0\r0", max_length=8)
 @example(line="x" * 500, max_length=8)
 @example(line="👩‍👩‍👧" * 40, max_length=11)
 @example(line='Dr. A... b?! "c." d。e！f', max_length=8)
@@ -50,7 +51,8 @@ class Identity:
 def test_the_identity_gives_the_line_back(line: str, max_length: int) -> None:
     engine = Identity(max_length)
     (result,) = translate(engine, [line], SearchOptions())
-    assert result.text == line.replace("\r", " ") or result.text == line
+    # A carriage return around what is translated at once is white space that stays; one that the model writes is a space.
+    assert result.text.replace("\r", " ") == line.replace("\r", " ")
     assert result.source == line
     assert all(len(ids) <= max_length for ids in engine.seen)
     assert [tuple(ids) for ids in engine.seen] == list(result.source_pieces)
