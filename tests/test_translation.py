@@ -51,7 +51,7 @@ class Identity:
 def test_the_identity_gives_the_line_back(line: str, max_length: int) -> None:
     engine = Identity(max_length)
     (result,) = translate(engine, [line], SearchOptions())
-    # Around what is translated at once a carriage return is white space and stays; one that the model writes is a space.
+    # Around what is translated at once a carriage return is white space and stays; one that a model writes is a space.
     assert result.text.replace("\r", " ") == line.replace("\r", " ")
     assert result.source == line
     assert all(len(ids) <= max_length for ids in engine.seen)
