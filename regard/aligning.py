@@ -194,18 +194,19 @@ def align_pairs(
         ModelError, DataError, ConfigError: see `choose` and `align`.
     """
     settings: dict[str, Any] = {"method": method, "threshold": threshold}
+    turned_dev, turned_pairs = ([turned_pair(pair) for pair in each] for each in (dev, pairs))
 
-    def one_way(model: Model, *, back: bool = False) -> tuple[list[Links], Way, AlignmentScore | None]:
-        turn = turned_pair if back else lambda pair: pair
-        seen = [turn(pair) for pair in dev]
-        chosen, dev_score = choose(model, seen, **settings) if seen else (way or Way(), None)
-        return align(model, [turn(pair) for pair in pairs], chosen, **settings), chosen, dev_score
+    def one_way(
+        model: Model, dev: Sequence[CountedPair], pairs: Sequence[CountedPair]
+    ) -> tuple[list[Links], Way, AlignmentScore | None]:
+        chosen, dev_score = choose(model, dev, **settings) if dev else (way or Way(), None)
+        return align(model, pairs, chosen, **settings), chosen, dev_score
 
     def both_ways(model: Model, reverse: Model | None) -> tuple[list[Links], Way, Way | None, AlignmentScore | None]:
-        links, chosen, dev_score = one_way(model)
+        links, chosen, dev_score = one_way(model, dev, pairs)
         if reverse is None:
             return links, chosen, None, dev_score
-        backward, reverse_way, _ = one_way(reverse, back=True)
+        backward, reverse_way, _ = one_way(reverse, turned_dev, turned_pairs)
         both = [
             alignment.symmetrize(there, turned(back), symmetrization)
             for there, back in zip(links, backward, strict=True)

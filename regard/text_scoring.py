@@ -54,7 +54,7 @@ class TextReport:
 
 def evaluate_text(model: Path, data: Sequence[str]) -> TextReport:
     """Score whole files, and each line of JSON lines, as one text, by windows of the model's context that overlap by
-    half. Texts of one token say nothing and are passed over.
+    half. Lines of JSON lines too short to score say nothing and are passed over.
 
     Raises:
         RegardError: of the model or the files; none of them has text.
@@ -63,22 +63,24 @@ def evaluate_text(model: Path, data: Sequence[str]) -> TextReport:
     engine = loaded.engine
     tokens, context = engine.tokens, engine.max_length
     nats, counts = 0.0, [0, 0, 0, 0]
-    for text in _texts(data):
-        start = [] if tokens.before_text is None else [tokens.before_text]
-        ids = [*start, *tokens.encode_bare([text])[0]]
-        if len(ids) < 2:
-            continue
-        found = windows(len(ids), context)
-        for first in range(0, len(found), _WINDOWS_AT_ONCE):
-            group = found[first : first + _WINDOWS_AT_ONCE]
-            scores = engine.score([ids[begin:end] for begin, _, end in group])
-            for (_, scored, end), each in zip(group, scores, strict=True):
-                nats -= math.fsum(each[len(each) - (end - scored) :])
-        size = [len(ids) - 1, len(text), len(text.split()), text.count("\n") + 1]
-        counts = [a + b for a, b in zip(counts, size, strict=True)]
+    start = [] if tokens.before_text is None else [tokens.before_text]
+    for name in data:
+        before = counts[0]
+        for text in _texts(name):
+            ids = [*start, *tokens.encode_bare([text])[0]]
+            if len(ids) < 2:
+                continue
+            found = windows(len(ids), context)
+            for first in range(0, len(found), _WINDOWS_AT_ONCE):
+                group = found[first : first + _WINDOWS_AT_ONCE]
+                scores = engine.score([ids[begin:end] for begin, _, end in group])
+                for (_, scored, end), each in zip(group, scores, strict=True):
+                    nats -= math.fsum(each[len(each) - (end - scored) :])
+            size = [len(ids) - 1, len(text), len(text.split()), text.count("\n") + 1]
+            counts = [a + b for a, b in zip(counts, size, strict=True)]
+        if counts[0] == before:
+            raise DataError(f"{name}: has too few tokens to score.")
     num_tokens, num_characters, num_words, num_lines = counts
-    if not num_tokens:
-        raise DataError(f"{' '.join(data)}: has too few tokens to score.")
     return TextReport(
         model=str(model),
         data=" ".join(data),
@@ -91,15 +93,14 @@ def evaluate_text(model: Path, data: Sequence[str]) -> TextReport:
     )
 
 
-def _texts(data: Sequence[str]) -> Iterator[str]:
-    """Each document of the files, whole."""
-    for name in data:
-        parts: list[str] = []
-        for part in read_parts([Path(name)], "files"):
-            parts.append(part.text)
-            if part.ends:
-                yield "".join(parts)
-                parts = []
+def _texts(name: str) -> Iterator[str]:
+    """Each document of a file, whole."""
+    parts: list[str] = []
+    for part in read_parts([Path(name)], "files"):
+        parts.append(part.text)
+        if part.ends:
+            yield "".join(parts)
+            parts = []
 
 
 def windows(length: int, context: int) -> list[tuple[int, int, int]]:

@@ -12,6 +12,7 @@ from command_line import Command
 from tiny_model import make_decoder_folder
 
 import regard
+from regard.errors import DataError
 from regard.text_scoring import evaluate_text, windows
 
 
@@ -64,6 +65,9 @@ def test_documents_of_json_lines_are_scored_apart(tmp_path: Path) -> None:
     loaded = regard.load(model)
     assert found.nats == pytest.approx(-sum(each.log_prob for each in loaded.score(texts)), rel=1e-5)
     assert (found.num_words, found.num_lines) == (8, 3)
+    (tmp_path / "empty.txt").write_text("\n\n")
+    with pytest.raises(DataError, match=r"empty\.txt: has too few tokens to score"):
+        evaluate_text(model, [str(tmp_path / "a.jsonl"), str(tmp_path / "empty.txt")])
 
 
 def test_mistakes(run: Command, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from regard.data.world import WorldPair  # its modules take a while, and are read only where it is used
 
 Split = Literal["train", "dev", "test"]
-_LEAST_WEIGHT, _MOST_WEIGHT = 1e-6, 1_000_000
 WORLD_PAIRS = 20_000  # of "world" without a number
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-6, 1_000_000  # weights are kept in 32 bits
 _WORLD_SPLITS: dict[str, Split | None] = {
     "world": None,
     "world-train": "train",
@@ -114,14 +114,16 @@ def parse_data(arguments: Sequence[str]) -> list[DataSource]:
     sources: list[DataSource] = []
     waiting: Path | None = None  # a plain file whose partner comes next
     for argument in arguments:
-        built_in = _world_source(argument)
+        if (built_in := _world_source(argument)) is not None:
+            if waiting is not None:
+                raise _alone(waiting)
+            sources.append(built_in)
+            continue
         path, weight = path_and_weight(argument)
-        plain = built_in is None and formats.kind(path) == "plain"
+        plain = formats.kind(path) == "plain"
         if waiting is not None and not plain:
             raise _alone(waiting)
-        if built_in is not None:
-            sources.append(built_in)
-        elif not plain:
+        if not plain:
             sources.append(DataSource((path,), weight=1.0 if weight is None else weight))
         elif waiting is not None:
             sources.append(DataSource((waiting, path), weight=1.0 if weight is None else weight))

@@ -20,11 +20,13 @@ def by_length(
         batch_tokens: padded tokens in a batch, at most, unless one row has more; of two sides the longer counts.
         to_write: tokens that each row will have beyond its length, at most, and keep in memory.
     """
-    sides = np.asarray([np.atleast_1d(each) for each in lengths], dtype=np.int64)  # (rows, 1 or 2)
+    if not len(lengths):
+        return []
+    sides = np.asarray(lengths, dtype=np.int64).reshape(len(lengths), -1)  # (rows, 1 or 2)
     padded = -(-sides // LENGTH_STEP) * LENGTH_STEP
     batches = []
     for kind in sorted(set(map(tuple, padded.tolist())), key=lambda each: (max(each), each), reverse=True):
-        rows = np.flatnonzero((padded == kind).all(axis=-1)).tolist()
+        rows = np.flatnonzero((padded == kind).all(axis=1)).tolist()
         size = max(1, batch_tokens // (max(kind) + to_write))
         batches += [rows[first : first + size] for first in range(0, len(rows), size)]
     return batches

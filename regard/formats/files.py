@@ -39,6 +39,15 @@ def one_line(text: str) -> str:
     return " ".join(stripped for line in lines if (stripped := line.strip(" \t")))
 
 
+def has_half_character(text: str) -> bool:
+    """Whether there is half a surrogate pair in it: an escape of JSON can smuggle one in, and it is no character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def kind_suffix(path: Path) -> str:
     """The suffix that tells the kind of a file, lower-case: ".tsv" of "a.TSV.gz"; "" if there is none."""
     suffixes = [suffix.lower() for suffix in path.suffixes]

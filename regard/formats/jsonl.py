@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from regard.errors import DataError
-from regard.formats.files import TOO_LONG, Row, one_line, read_lines
+from regard.formats.files import TOO_LONG, Row, has_half_character, one_line, read_lines
 from regard.formats.languages import choose_pair
 
 _SHAPES = '{"src": …, "tgt": …}, {"source": …, "target": …} or {"translation": {"en": …, "pt": …}}'
@@ -39,10 +39,8 @@ def read_pairs(path: Path, source_language: str | None = None, target_language: 
         where = f"{path}, line {number:,}"
         source, target = _texts(line, where, languages)
         unusable = None
-        if "\\u" in line:  # only an escape can smuggle in half a surrogate pair
-            whole_source, whole_target = _replaced(source), _replaced(target)
-            if (whole_source, whole_target) != (source, target):
-                source, target, unusable = whole_source, whole_target, "control characters"
+        if "\\u" in line and has_half_character(source + target):
+            source, target, unusable = _replaced(source), _replaced(target), "control characters"
         yield Row(number, one_line(source), one_line(target), unusable)
 
 

@@ -2,18 +2,16 @@
 
 import csv
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from regard.errors import DataError
-from regard.formats.files import TOO_LONG, kind_suffix, read_lines, text_lines
+from regard.formats.files import TOO_LONG, has_half_character, kind_suffix, read_lines, text_lines
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 MAX_FIELD_CHARACTERS = 1_000_000
 BROKEN_CHARACTER = "with half a character"
-_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: an escape can smuggle one in, and it is no character
 
 
 class Record(NamedTuple):
@@ -116,7 +114,7 @@ def _jsonl(path: Path) -> Iterator[Record]:
             raise DataError(f"{path}, line {number:,}: {problem}. Each line must be a JSON object.") from error
         if not isinstance(found, dict):
             raise DataError(f"{path}, line {number:,}: {line[:60]!r} is no JSON object. Each line must be one.")
-        if "\\u" in line and _HALF.search(json.dumps(found, ensure_ascii=False)):
+        if "\\u" in line and has_half_character(json.dumps(found, ensure_ascii=False)):
             yield Record(number, {}, BROKEN_CHARACTER)
             continue
         yield Record(number, found)

@@ -4,6 +4,7 @@ Reads with expat, fetches nothing, and refuses files that declare entities of th
 can stand for gigabytes of text).
 """
 
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers import expat
@@ -55,7 +56,8 @@ class _Reader:
         self.rows: list[Row] = []
         self.languages: dict[str, None] = {}  # all that were met, for the message when nothing fits
         self.num_pairs = 0
-        self.undecided: list[tuple[int, tuple[str, ...]]] = []  # units before the languages were settled: line, theirs
+        # Lines of units before the languages were settled, by the languages they have: 8 bytes each.
+        self.undecided: dict[tuple[str, ...], array[int]] = {}
         self.depth = 0
         self.line = 0  # of the unit
         self.variants: list[tuple[str, str, bool]] = []  # language, text, too long
@@ -146,12 +148,13 @@ class _Reader:
         tags = [language for language, _, _ in self.variants]
         if self.source_language is None or self.target_language is None:
             if not self.decide(tags):
-                self.undecided.append((self.line, tuple(tags)))
+                self.undecided.setdefault(tuple(tags), array("q")).append(self.line)
                 return
             wanted = (self.source_language or "", self.target_language or "")
-            for line, languages in self.undecided:
-                if any(best_match(tag, languages) is not None for tag in wanted):
-                    self.rows.append(Row(line, "", ""))  # they had one of the two
+            for languages, lines in self.undecided.items():
+                if any(best_match(tag, languages) is not None for tag in wanted):  # they had one of the two
+                    self.rows += [Row(line, "", "") for line in lines]
+            self.rows.sort()
             self.undecided.clear()
         source = best_match(self.source_language or "", tags)
         both = choose_pair(tags, self.source_language, self.target_language)

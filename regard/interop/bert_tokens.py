@@ -15,6 +15,7 @@ from regard.interop.huggingface import (
     NO_TOKENIZER,
     TOKENIZER_CONFIG_FILE,
     check_vocabulary,
+    contradiction,
     special_token,
     tokenizer_settings,
     write_json,
@@ -116,11 +117,7 @@ def _check_agrees(folder: Path, tokenizer: tokenizers.Tokenizer, settings: Mappi
         wanted.setdefault("do_lower_case", True)  # what these classes take where nothing is said
     for said, there in _NORMALIZER.items():
         if said in wanted and wanted[said] != normalizer.get(there):
-            raise ModelError(
-                f"{folder}: {said} is {wanted[said]!r} for {TOKENIZER_CONFIG_FILE} and {normalizer.get(there)!r} in "
-                f"{TOKENIZER_FILE}. Which of them the model has learnt with cannot be told; load the tokenizer with "
-                "transformers and call save_pretrained."
-            )
+            raise contradiction(folder, said, wanted[said], normalizer.get(there))
 
 
 def _check_plain(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from regard.interop.huggingface import (
     NO_TOKENIZER,
     TOKENIZER_CONFIG_FILE,
     check_vocabulary,
+    contradiction,
     read_json,
     special_token,
     tokenizer_settings,
@@ -47,11 +48,7 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[ByteTokens | None, li
         tokenizer = read_tokenizer(folder / TOKENIZER_FILE)
         before = (json.loads(tokenizer.to_str()).get("pre_tokenizer") or {}).get("add_prefix_space")
         if settings.get("add_prefix_space") and before is False:
-            raise ModelError(
-                f"{folder}: add_prefix_space is true in {TOKENIZER_CONFIG_FILE} and false in {TOKENIZER_FILE}. Which "
-                "of them the model has learnt with cannot be told; load the tokenizer with transformers and call "
-                "save_pretrained."
-            )
+            raise contradiction(folder, "add_prefix_space", True, False)
     elif (folder / _VOCABULARY_FILE).is_file() and (folder / _MERGES_FILE).is_file():
         tokenizer = _from_files(folder, settings)
         tokenizer.add_special_tokens(

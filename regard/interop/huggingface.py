@@ -9,7 +9,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from regard.data.text_tokens import TOKENIZER_FILE
 from regard.errors import ModelError
+from regard.formats.files import has_half_character
 from regard.models.folder import CARD_FILE, FLOATS, publish, read_weights
 
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -104,10 +106,8 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: cannot be read as JSON ({error}).") from error
     if not isinstance(values, dict):
         raise ModelError(f"{path}: holds {type(values).__name__}, expected a table of settings.")
-    try:
-        json.dumps(values, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise ModelError(f"{path}: has half a character (a lone surrogate). Copy the whole folder again.") from error
+    if has_half_character(json.dumps(values, ensure_ascii=False)):
+        raise ModelError(f"{path}: has half a character (a lone surrogate). Copy the whole folder again.")
     return values
 
 
@@ -280,6 +280,14 @@ def check_keys(config: Mapping[str, Any], known: Collection[str], plain: Mapping
             f"{where}: unknown setting {listed}. Whether it changes what the model computes is not known; "
             "remove it from config.json only if you know that it does not."
         )
+
+
+def contradiction(folder: Path, setting: str, said: Any, found: Any) -> ModelError:
+    """The error for a setting that tokenizer_config.json has in one way and tokenizer.json in another."""
+    return ModelError(
+        f"{folder}: {setting} is {said!r} for {TOKENIZER_CONFIG_FILE} and {found!r} in {TOKENIZER_FILE}. Which of "
+        "them the model has learnt with cannot be told; load the tokenizer with transformers and call save_pretrained."
+    )
 
 
 def special_token(value: Any) -> str:

@@ -45,7 +45,8 @@ class PositionalEmbedding(nn.Module):
         table = self.weight if self.kind == "trainable" else self.waves
         if self.kind == "sinusoidal" and first + length > len(table):
             size = self.max_length if first + length <= self.max_length else 2 ** math.ceil(math.log2(first + length))
-            self.waves = sinusoids(size, table.size(1), table.dtype).to(table.device)
+            with torch.inference_mode(False):  # they may be made while translating and be used in training
+                self.waves = sinusoids(size, table.size(1), table.dtype).to(table.device)
             table = self.waves
         return table[first : first + length]
 

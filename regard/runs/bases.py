@@ -48,10 +48,10 @@ def check_encoder_name(name: str) -> None:
     """
     if Path(name).exists():
         return
-    sizes = f"a size to begin from nothing with ({', '.join(ENCODER_SIZES)})"
+    sizes = f"size to begin from nothing with ({', '.join(ENCODER_SIZES)})"
     if name in DECODER_SIZES:
-        raise ModelError(f"{name}: is the size of a language model; a task wants an encoder's folder, or {sizes}.")
-    raise ModelError(f"{name}: is no folder, and no {sizes.removeprefix('a ')}.")
+        raise ModelError(f"{name}: is the size of a language model; a task wants an encoder's folder, or a {sizes}.")
+    raise ModelError(f"{name}: is no folder, and no {sizes}.")
 
 
 def decoder_base(name: str) -> tuple[LoadedDecoder, str]:

@@ -52,7 +52,9 @@ def reasons(pairs: Iterable[tuple[str, str]], filters: Filters | None = None) ->
 
 def test_data_of_every_kind(tmp_path: Path):
     en, pt = str(tmp_path / "a.en"), str(tmp_path / "a.pt")
-    sources = parse_data([en, f"{pt}:0.5", "b.tsv.gz:3", "c.tmx", "world:7", "world", "world-dev:5", "d.PO"])
+    sources = parse_data(
+        [en, f"{pt}:0.5", "b.tsv.gz:3", "c.tmx", "world:7", "world", "world-dev:5", "world:2000000", "d.PO"]
+    )
     assert [(source.name, source.weight) for source in sources] == [
         (f"{en} + {pt}", 0.5),
         ("b.tsv.gz", 3.0),
@@ -60,6 +62,7 @@ def test_data_of_every_kind(tmp_path: Path):
         ("world:7", 1.0),
         ("world:20000", 1.0),
         ("world-dev:5", 1.0),
+        ("world:2000000", 1.0),
         ("d.PO", 1.0),
     ]
 
@@ -90,7 +93,7 @@ def test_a_file_whose_name_ends_like_a_weight(tmp_path: Path):
         (["world:0"], "world:0: '0' is not a number of pairs"),
         (["world:many"], "'many' is not a number of pairs"),
         (["world-test:"], "world-test:: '' is not a number of pairs. world-test:N takes"),
-        (["world-mine:3"], "world-mine: a plain text file without a partner|world-mine:3: a weight on the first"),
+        (["world-mine:3"], "world-mine:3: a weight on the first of two aligned files"),
     ],
 )
 def test_data_that_means_nothing(arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -219,3 +219,13 @@ def test_a_recurrent_network_in_bf16_is_close_while_training_and_exact_otherwise
     net.bf16_products = True
     net.eval()
     assert torch.equal(net(inputs, state)[0], results[1][0]), "outside training nothing is rounded"
+
+
+def test_positions_made_while_translating_can_be_trained_with() -> None:
+    positions = PositionalEmbedding("sinusoidal", 8, 16)
+    with torch.inference_mode():
+        positions(torch.zeros(1, 4, 8))
+    assert not positions.waves.is_inference()
+    inputs = torch.randn(1, 4, 8, requires_grad=True)
+    (positions(inputs) * positions.vectors(0, 4)).sum().backward()
+    torch.testing.assert_close(inputs.grad[0], sinusoids(4, 8))
