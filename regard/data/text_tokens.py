@@ -23,6 +23,7 @@ from regard.errors import DataError, ModelError
 
 TOKENIZER_FILE = "tokenizer.json"
 _MOST_LETTERS = 1_000  # of a vocabulary that is learnt
+_SENTENCE_ENDS = frozenset(".!?…。！？।؟۔")
 ROLES = ("pad", "unk", "start", "end", "mask")  # of special tokens; BERT writes [PAD] [UNK] [CLS] [SEP] [MASK]
 
 
@@ -136,6 +137,11 @@ class TextTokens:
         if any(piece.startswith("##") for piece in pieces):
             return np.array([not piece.startswith("##") for piece in pieces])
         return np.array([piece[:1] in ("Ġ", "▁", "Ċ") for piece in pieces])
+
+    def ends_sentence(self) -> np.ndarray:
+        """Of each id, whether it is a mark that ends a sentence, bool (V,)."""
+        pieces = [self._tokenizer.id_to_token(number) or "" for number in range(self.vocab_size)]
+        return np.array([piece.removeprefix("##").lstrip("Ġ▁") in _SENTENCE_ENDS for piece in pieces])
 
     def encode_masked(self, parts: Sequence[str]) -> TextIds:
         """The parts of one text with a mask between each two; spans count the characters of their own part.

@@ -10,14 +10,22 @@ from torch import Tensor
 from regard.config import from_dict, to_dict
 from regard.errors import ConfigError, ModelError
 from regard.interop import cards, huggingface, places
-from regard.interop.bert_names import FAMILIES, HARMLESS, TASKS, VALUES, Family, places_of, random_blocks_sentence
+from regard.interop.bert_names import (
+    FAMILIES,
+    HARMLESS,
+    NEXT_SENTENCE,
+    TASKS,
+    VALUES,
+    Family,
+    places_of,
+    random_blocks_sentence,
+)
 from regard.interop.bert_tokens import read_tokens
 from regard.interop.huggingface import ForeignTensors
 from regard.models import ENCODERS, build_encoder
 from regard.models.folder import copy_weights, save_encoder
 from regard.models.heads import HeadConfig, Task, TaskModel
 
-_NEXT_SENTENCE = "cls.seq_relationship"  # of pre-training; nothing of ours uses it
 _MAX_LABELS = 10_000
 
 
@@ -33,10 +41,11 @@ def import_folder(source: Path, out: Path) -> list[str]:
     model = convert(config, tensors, str(source))
     tokens, warnings = read_tokens(source, vocab_size=model.encoder.config.vocab_size)
     warnings += huggingface.rounding_warnings(tensors)
-    if f"{_NEXT_SENTENCE}.weight" in tensors:
-        warnings.append("the head for next sentences was left out; the one for masked words is there.")
+    if f"{NEXT_SENTENCE}.weight" in tensors and not model.config.next_sentence:
+        warnings.append("the head for next sentences was left out: it needs token types and the pooling layer.")
     family = FAMILIES[config["model_type"]]
-    if family.idle_pooler and f"{family.pooler.format(prefix=family.prefix)}.weight" in tensors:
+    pooler = f"{family.pooler.format(prefix=family.prefix)}.weight"
+    if family.idle_pooler and not model.config.next_sentence and pooler in tensors:
         warnings.append("a pooling layer that the model has beside its head, and does not use, was left out.")
     ours = model.encoder.config
     if getattr(ours, "sparse", False) and ours.num_random_blocks:
@@ -53,7 +62,7 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
 
     Args:
         config: config.json of a BERT, DistilBERT or BigBird class: bare, or for masked words, sequence classification
-            or token classification (of one for pre-training, the head for next sentences is left out).
+            or token classification, or for pre-training (masked words and next sentences).
         tensors: by their foreign names. Half precision becomes float32; if any tensor is float64, so is the model.
         where: what they were read from, for messages.
 
@@ -72,11 +81,17 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
     is_bare = f"{family.prefix}embeddings.word_embeddings.weight" not in foreign
     prefix = "" if is_bare else family.prefix
     settings = _settings(config, family, task, where)
-    idle = family.pooler.format(prefix=prefix) if family.idle_pooler and task != "none" else ""
-    settings["pooled"] = task == "classify" or (not idle and f"{family.pooler_of(task, prefix)}.weight" in foreign)
+    pooler = f"{family.pooler_of(task, prefix)}.weight" in foreign
+    told_apart = isinstance(types := settings.get("num_types"), int) and types > 1
+    pairs = task == "mask" and pooler and told_apart and f"{NEXT_SENTENCE}.weight" in foreign
+    idle = family.pooler.format(prefix=prefix) if family.idle_pooler and task != "none" and not pairs else ""
+    settings["pooled"] = task == "classify" or (not idle and pooler)
+    if family.arch == "bigbird":  # the class for sequence classification pools otherwise than others that pool
+        settings["pool_activation"] = "tanh" if task == "none" or pairs else settings["activation"]
     labels = _labels(config, where) if task in ("classify", "tag") else []
     try:
-        ours, head = from_dict(ENCODERS[family.arch][0], settings, where), HeadConfig(task=task, labels=tuple(labels))
+        ours = from_dict(ENCODERS[family.arch][0], settings, where)
+        head = HeadConfig(task=task, labels=tuple(labels), next_sentence=pairs)
         if ours.num_layers > len(tensors):
             raise ModelError(f"{where}: describes {ours.num_layers} layers, found {len(tensors)} tensors.")
         weights = places.read(places_of(family, prefix, ours, head), foreign)
@@ -84,7 +99,7 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
             original = f"{prefix}embeddings.word_embeddings.weight"
             foreign.take_copy(f"{family.output}.weight", original, weights["encoder.embedding.weight"])
             foreign.take_copy(f"{family.output}.bias", family.output_bias, weights["head.output.bias"])
-        unused = {_NEXT_SENTENCE: 2, idle: ours.hidden_size} if task == "mask" else {idle: ours.hidden_size}
+        unused = {idle: ours.hidden_size} | ({NEXT_SENTENCE: 2} if task == "mask" and not pairs else {})
         for name, outputs in unused.items():
             if f"{name}.weight" in foreign:
                 foreign.linear(name, (outputs, ours.hidden_size), "")
@@ -139,8 +154,6 @@ def _settings(config: Mapping[str, Any], family: Family, task: Task, where: str)
                     f"{where}: {foreign} is {config[foreign]!r}, expected one of {', '.join(VALUES[ours])}."
                 )
             settings[ours] = VALUES[ours][str(config[foreign])]
-    if family.arch == "bigbird":  # the class for sequence classification pools otherwise than the bare one
-        settings["pool_activation"] = "tanh" if task == "none" else settings["activation"]
     return settings
 
 

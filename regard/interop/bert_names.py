@@ -10,14 +10,16 @@ from regard.models.bert import DistilBertConfig
 from regard.models.heads import HeadConfig, Task
 from regard.nn.blocks import BlockPattern
 
+PRETRAINING = "ForPreTraining"  # masked words and next sentences
 # What the classes of `transformers` put on the encoder, by what follows the family's name. Of two the first is written.
 TASKS: Mapping[str, Task] = {
     "Model": "none",
     "ForMaskedLM": "mask",
-    "ForPreTraining": "mask",
+    PRETRAINING: "mask",
     "ForSequenceClassification": "classify",
     "ForTokenClassification": "tag",
 }
+NEXT_SENTENCE = "cls.seq_relationship"  # a linear map, in classes for pre-training
 # By our name of the setting: our value by the foreign one. Of several foreign ones the first is written.
 VALUES: Mapping[str, Mapping[Any, Any]] = {
     "activation": ACTIVATIONS,
@@ -201,6 +203,8 @@ def places_of(family: Family, prefix: str, ours: DistilBertConfig, head: HeadCon
             Module("head.norm", family.transform_norm, (size,)),
             Single("head.output.bias", family.output_bias, (ours.vocab_size,)),
         ]
+        if head.next_sentence:
+            found.append(Module("next_sentence", NEXT_SENTENCE, (2, size)))
     elif head.task != "none":
         name = family.classifier if head.task == "classify" else "classifier"
         found.append(Module("head.output", name, (len(head.labels), size)))

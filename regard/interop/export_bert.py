@@ -11,7 +11,15 @@ from torch import Tensor
 from regard.data.text_tokens import TextTokens
 from regard.errors import ModelError
 from regard.interop import cards, huggingface, places
-from regard.interop.bert_names import FAMILIES, TASKS, VALUES, Family, places_of, random_blocks_sentence
+from regard.interop.bert_names import (
+    FAMILIES,
+    PRETRAINING,
+    TASKS,
+    VALUES,
+    Family,
+    places_of,
+    random_blocks_sentence,
+)
 from regard.interop.bert_tokens import write_tokens
 from regard.models import ENCODERS
 from regard.models.folder import load_encoder
@@ -42,7 +50,8 @@ def export_folder(source: Path, out: Path) -> list[str]:
         if tokens is not None:
             write_tokens(folder, tokens, max_length=limit, reads_types=reads_types)
 
-    name = _AUTO[loaded.model.config.task]
+    pretraining = config["architectures"][0].endswith(PRETRAINING)
+    name = f"AutoModel{PRETRAINING}" if pretraining else _AUTO[loaded.model.config.task]
     use = [
         f"    from transformers import {name}, AutoTokenizer",
         f"    model = {name}.from_pretrained({json.dumps(source.resolve().name)})",
@@ -69,10 +78,18 @@ def revert(model: TaskModel, where: str = "encoder") -> tuple[dict[str, Any], di
     _check(family, model, f"{where}: cannot be written as {family.name}{suffix}")
     prefix = "" if head.task == "none" else family.prefix
     warnings = []
-    if family.idle_pooler and head.task in ("mask", "tag") and ours.pooled:
+    if head.next_sentence and getattr(ours, "pool_activation", "tanh") != "tanh":
+        head = replace(head, next_sentence=False)
+        warnings.append(
+            f"the head for next sentences was left out: it reads a pooling layer with {ours.pool_activation}, and "
+            f"{family.name}ForPreTraining has tanh."
+        )
+    if head.next_sentence:
+        suffix = PRETRAINING
+    elif family.idle_pooler and head.task in ("mask", "tag") and ours.pooled:
         ours = replace(ours, pooled=False)
         warnings.append("the pooling layer, which the head does not use, was left out.")
-    if family.idle_pooler and head.task != "none":
+    if family.idle_pooler and head.task != "none" and not head.next_sentence:
         warnings.append(
             f"{family.name}{suffix} has a pooling layer beside its head and does not use it; transformers will say "
             "that it made a new one."

@@ -26,6 +26,7 @@ class HeadConfig:
     labels: tuple[str, ...] = ()  # of classify (one: a number is predicted) and tag, in the order of the logits
     dropout: float = 0.1  # before classify and tag
     pair: bool | None = None  # whether classify judges pairs of texts; None: not known, as of an imported model
+    next_sentence: bool = False  # of mask: beside it, whether the second of two texts follows the first
     temperature: float = 1.0  # of classify: logits are divided by it where calibrated probabilities are asked for
 
     def __post_init__(self) -> None:
@@ -33,6 +34,8 @@ class HeadConfig:
             raise ConfigError(f"task must be one of {', '.join(get_args(Task))}, got {self.task!r}")
         if bool(self.labels) != (self.task in ("classify", "tag")):
             raise ConfigError(f"a head for {self.task!r} has {len(self.labels)} labels; classify and tag have some")
+        if self.next_sentence and self.task != "mask":
+            raise ConfigError(f"next_sentence stands beside a head for masked words, not one for {self.task!r}")
         if len(set(self.labels)) < len(self.labels):
             raise ConfigError("two labels have the same name")
         if not 0 <= self.dropout < 1:
@@ -74,15 +77,24 @@ class LabelHead(nn.Module):
 
 
 class TaskModel(nn.Module):
-    """An encoder and the head of its task, if it has one."""
+    """An encoder and the head of its task, if it has one.
+
+    Beside a head for masked words may stand `next_sentence`, a linear map from the pooled text to two logits: that the
+    second of its two parts follows the first, and that it does not (Devlin et al. 2019, section 3.1, task 2).
+    """
 
     def __init__(self, encoder: Encoder, config: HeadConfig):
         super().__init__()
         self.encoder = encoder
         self.config = config
         self.head: MaskedHead | LabelHead | None = None
+        self.next_sentence: Linear | None = None
         if config.task == "mask":
             self.head = MaskedHead(encoder)
+            if config.next_sentence:
+                if not encoder.config.pooled or getattr(encoder.config, "num_types", 0) < 2:
+                    raise ConfigError("to tell next sentences the encoder needs token types and its pooling layer")
+                self.next_sentence = Linear(encoder.config.hidden_size, 2)
         elif config.task != "none":
             if config.task == "classify" and not encoder.config.pooled:
                 raise ConfigError("to classify texts the encoder needs its pooling layer (pooled = true)")
@@ -91,7 +103,7 @@ class TaskModel(nn.Module):
     def levels(self) -> list[list[nn.Parameter]]:
         """The parameters from the bottom to the top: embeddings, each layer, and what stands on them."""
         layers = [list(layer.parameters()) for layer in self.encoder.layers]
-        top = [module for module in (self.encoder.pooler, self.head) if module is not None]
+        top = [module for module in (self.encoder.pooler, self.head, self.next_sentence) if module is not None]
         in_layers = {id(parameter) for layer in layers for parameter in layer}
         on_top = {id(parameter) for module in top for parameter in module.parameters()}
         # The output layer of masked words is the token embedding, which learns at the bottom.

@@ -119,6 +119,8 @@ def write_corpus_card(
     reads = "dev_accuracy" in best  # an encoder does, a language model writes
     if reads:
         further = f"{best['dev_accuracy']:.1f} % right"
+        if "dev_next_accuracy" in best:
+            further += f"; whether a text follows another: {best['dev_next_accuracy']:.1f} % right"
         use = [
             '    echo "The cat [MASK] on the mat." | regard predict THIS-FOLDER --fill',
             "    regard finetune THIS-FOLDER labelled.tsv --task classify --out runs/mine",

@@ -12,9 +12,8 @@ from regard.models.heads import TaskModel
 from regard.runs.session import Validation
 from regard.runs.verdict import unigram_loss, verdict
 from regard.training.batches import epoch_order
-from regard.training.examples import LabelBatch
 from regard.training.loss import Losses, masked_loss
-from regard.training.masking import MaskedCorpus
+from regard.training.masking import MaskedBatch, MaskedCorpus
 from regard.training.plan import TrainingPlan
 
 _DEV_EPOCH = 0
@@ -32,7 +31,7 @@ class MaskedLesson:
     plan: TrainingPlan
     unit: str = "masked tokens"
 
-    def loss(self, model: TaskModel, batch: LabelBatch) -> Losses:
+    def loss(self, model: TaskModel, batch: MaskedBatch) -> Losses:
         return masked_loss(model, batch)
 
     @cached_property
@@ -45,28 +44,36 @@ class MaskedLesson:
     def validate(self, model: TaskModel) -> Validation:
         """Loss and accuracy at masks that are always the same, and whether anything has been learnt."""
         assert model.head is not None
-        total = right = count = 0
+        total = right = count = next_right = next_count = 0
         samples: list[tuple[str, str, str]] = []
         for batch in self._dev_batches():
-            states = model.encoder.encode(batch.tokens, batch.types).states[batch.rows, batch.places]
-            logits = model.head(states).double()  # (labels, V)
+            states = model.encoder.encode(batch.tokens, batch.types).states
+            logits = model.head(states[batch.rows, batch.places]).double()  # (labels, V)
             guessed = logits.argmax(-1)
             total += torch.nn.functional.cross_entropy(logits, batch.labels, reduction="sum").item()
             right += int((guessed == batch.labels).sum())
             count += len(batch.labels)
+            if batch.follows is not None and model.next_sentence is not None:
+                told = model.next_sentence(model.encoder.pool(states)).argmax(-1)
+                next_right += int((told == batch.follows).sum())
+                next_count += len(batch.follows)
             if len(samples) < _SAMPLES:
                 samples.append(self._sample(batch, guessed))
         loss = total / count
         row = {"dev_loss": loss, "dev_accuracy": 100 * right / count, "dev_unigram_loss": self.unigram_loss}
-        remark = verdict(loss, self.unigram_loss, self.plan, f"{100 * right / count:.0f} % of the masks right")
+        achieved = f"{100 * right / count:.0f} % of the masks right"
+        if next_count:
+            row["dev_next_accuracy"] = 100 * next_right / next_count
+            achieved += f", and {row['dev_next_accuracy']:.0f} % of the next sentences (half by chance)"
+        remark = verdict(loss, self.unigram_loss, self.plan, achieved)
         return Validation(row, "dev_loss", samples, remark)
 
-    def _dev_batches(self) -> Iterator[LabelBatch]:
+    def _dev_batches(self) -> Iterator[MaskedBatch]:
         stretches = self.dev.at(_DEV_EPOCH)
         order = epoch_order(stretches, self.plan.batch_tokens, 0, _DEV_EPOCH)
         return (stretches.batch(rows) for rows in order)
 
-    def _sample(self, batch: LabelBatch, guessed: torch.Tensor) -> tuple[str, str, str]:
+    def _sample(self, batch: MaskedBatch, guessed: torch.Tensor) -> tuple[str, str, str]:
         """The first text of a batch with its masks, and what was guessed there."""
         length = min(int(batch.tokens.lengths[0]), _SAMPLE_TOKENS)
         ids = batch.tokens.ids[0, :length].tolist()

@@ -42,6 +42,7 @@ class ModelSettings(Sizes):
     dropout: float = 0.1  # from nothing
     mask_share: float = 0.15  # of an encoder's tokens, that are to be guessed
     whole_words: bool = False  # mask all pieces of a word together
+    next_sentence: bool = False  # read two texts at once, and learn too whether one follows the other
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,17 +50,28 @@ class ModelSettings(Sizes):
             raise ConfigError(f"model.mask_share must be above 0 and below 1, got {self.mask_share}")
         if (self.vocab_size and self.vocab_size < 10) or self.max_length < 4:
             raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 4")
+        if self.next_sentence and self.max_length < 8:
+            raise ConfigError(
+                f"model.next_sentence reads two texts: max_length must be at least 8, got {self.max_length}"
+            )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"model.dropout must be at least 0 and below 1, got {self.dropout}")
         if Path(self.base).exists():
             idle = {"vocab_size": 0, "lowercase": True, "dropout": 0.1}
             refuse_idle(self, idle, f"{self.base} keeps what it has", "[model]")
         elif self.base in DECODER_SIZES:
-            idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False}
+            idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False, "next_sentence": False}
             refuse_idle(self, idle, "a language model reads letters as they are and masks none", "[model]")
 
 
-_FIXED = ("vocab_size", "lowercase", "dropout", "mask_share", "whole_words")  # in the [model] table, of a base
+_FIXED = (
+    "vocab_size",
+    "lowercase",
+    "dropout",
+    "mask_share",
+    "whole_words",
+    "next_sentence",
+)  # in the [model] table, of a base
 
 
 def settings_on(tables: Mapping[str, Mapping[str, Any]], base: str, where: str) -> tuple[ModelSettings, dict[str, Any]]:

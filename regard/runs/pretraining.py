@@ -15,7 +15,7 @@ from regard.data import corpus as corpora
 from regard.data.byte_tokens import ByteTokens
 from regard.data.corpus import Corpus, Documents, check_documents
 from regard.data.text_tokens import TextTokens
-from regard.errors import ConfigError, ModelError
+from regard.errors import ConfigError, DataError, ModelError
 from regard.models import DECODERS, ENCODERS
 from regard.models.folder import LoadedDecoder, LoadedEncoder, arch_of, save_decoder, save_encoder
 from regard.models.heads import HeadConfig, TaskModel
@@ -70,11 +70,15 @@ class Pretraining:
                 f"{where}, [data]: old_dev was given, but {model.base} begins from nothing and has nothing to forget. "
                 "Name a model folder to go on with."
             )
+        if model.next_sentence and distil is not None:
+            raise ConfigError(f"{where}: model.next_sentence does nothing here: a student is taught masked words.")
         arch = "" if self.from_nothing else arch_of(Path(model.base))
         self.writes = model.base in DECODER_SIZES if self.from_nothing else arch in DECODERS
         self.documents: Documents = check_documents(data.documents or ("files" if self.writes else "paragraphs"))
         if self.from_nothing:
-            self._new_config(10)  # a mistake shows before the text is read
+            arch, config = self._new_config(10)  # a mistake shows before the text is read
+            if model.next_sentence:
+                _check_pairs(model.base, config)
         self.paths = [Path(name) for name in data.train]
         self.reporter = reporter or Reporter()
 
@@ -181,9 +185,7 @@ class Pretraining:
             model, tokens = self._new_reader()
         else:
             assert base.tokens is not None
-            has_head = base.model.config.task == "mask"
-            model = base.model if has_head else TaskModel(base.model.encoder, HeadConfig(task="mask"))
-            tokens = base.tokens
+            model, tokens = self._reader_on(base.model), base.tokens
         teacher = model
         if self.distil is not None:
             if base is None or base.model.config.task != "mask":
@@ -193,6 +195,8 @@ class Pretraining:
         length, seed = min(self.model.max_length, model.encoder.config.max_length), self.plan.seed
 
         def lesson(train: Corpus, dev: Corpus) -> Lesson:
+            if self.model.next_sentence:
+                _check_documents({"training": train, "dev": dev})
             ours, theirs = (MaskedCorpus(side, masking, length, seed) for side in (train, dev))
             found = MaskedLesson(ours, theirs, tokens, self.plan)
             return found if self.distil is None else DistilledLesson(found, teacher, self.distil)
@@ -208,7 +212,21 @@ class Pretraining:
             TextTokens.load, lambda: TextTokens.train_wordpiece(self._texts, size, lowercase=lowercase)
         )
         arch, config = self._new_config(tokens.vocab_size)
-        return TaskModel(ENCODERS[arch][1](config), HeadConfig(task="mask")), tokens
+        head = HeadConfig(task="mask", next_sentence=self.model.next_sentence)
+        return TaskModel(ENCODERS[arch][1](config), head), tokens
+
+    def _reader_on(self, base: TaskModel) -> TaskModel:
+        """The base's encoder under the heads that are taught, its own where it has them."""
+        config, encoder = HeadConfig(task="mask", next_sentence=self.model.next_sentence), base.encoder
+        if config.next_sentence:
+            _check_pairs(self.model.base, encoder.config)
+        if base.config == config:
+            return base
+        model = TaskModel(encoder, config)
+        if base.config.task == "mask":
+            known = {name: value for name, value in base.state_dict().items() if name in model.state_dict()}
+            model.load_state_dict(known, strict=False)
+        return model
 
     def _masking(self, tokens: TextTokens) -> Masking:
         special = {tokens.id_of(role) for role in tokens.special}
@@ -220,6 +238,7 @@ class Pretraining:
             ordinary_ids=np.array([number for number in range(tokens.vocab_size) if number not in special]),
             share=self.model.mask_share,
             starts_word=tokens.starts_word() if self.model.whole_words else None,
+            ends_sentence=tokens.ends_sentence() if self.model.next_sentence else None,
         )
 
     # Language models
@@ -252,3 +271,30 @@ class Pretraining:
         tokens = self.folder.tokens(ByteTokens.load, lambda: ByteTokens.train(self._texts(), size))
         arch, config = self._new_config(tokens.vocab_size)
         return DECODERS[arch][1](config), tokens
+
+
+def _check_pairs(name: str, config: Any) -> None:
+    """Refuse an encoder that cannot be asked whether one text follows another.
+
+    Raises:
+        ConfigError: it has no types of tokens, or no pooling layer.
+    """
+    if getattr(config, "num_types", 0) < 2 or not config.pooled:
+        raise ConfigError(
+            f"model.next_sentence: {name} cannot tell two texts apart; it needs token types and a pooling layer, as "
+            "bert and bigbird sizes have them."
+        )
+
+
+def _check_documents(sides: Mapping[str, Corpus]) -> None:
+    """Refuse text that has no other document to take a second part from.
+
+    Raises:
+        DataError: one side is a single document, or all its documents are single tokens.
+    """
+    for side, corpus in sides.items():
+        if len(corpus) < 2 or corpus.lengths.max() < 2:
+            raise DataError(
+                f"the {side} text has {len(corpus):,} documents, the longest of {corpus.lengths.max():,} tokens; for "
+                "model.next_sentence it needs two, and one of two tokens. See --documents, or give more text."
+            )

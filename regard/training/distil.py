@@ -61,7 +61,7 @@ def student_of(teacher: TaskModel, settings: DistilSettings) -> TaskModel:
     encoder.load_state_dict(kept)
     if settings.as_distilbert:
         encoder = _without_types(encoder)
-    student = TaskModel(encoder, teacher.config)
+    student = TaskModel(encoder, dataclasses.replace(teacher.config, next_sentence=False))  # that is not taught
     if student.head is not None and teacher.head is not None:
         student.head.load_state_dict(teacher.head.state_dict())
     return student

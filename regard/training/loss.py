@@ -15,6 +15,7 @@ from regard.models.protocol import Decoder, Seq2Seq
 from regard.nn.layers import OutputLayer
 from regard.training.batches import Batch
 from regard.training.examples import LabelBatch
+from regard.training.masking import MaskedBatch
 from regard.training.running import RunningBatch
 
 _CHUNK_ROWS = 256
@@ -61,12 +62,22 @@ def read(model: TaskModel, batch: LabelBatch) -> tuple[Tensor, Tensor]:
     return states, model.head(states[batch.rows, batch.places])
 
 
-def masked_loss(model: TaskModel, batch: LabelBatch) -> Losses:
-    """The loss of a batch, summed over its masked tokens (Devlin et al. 2019, A.1)."""
+def masked_loss(model: TaskModel, batch: MaskedBatch) -> Losses:
+    """The loss of a batch, summed over its masked tokens (Devlin et al. 2019, A.1).
+
+    To what is minimised the loss of next sentences is added, where the batch has them: its mean over the texts, as much
+    as the mean over the masked tokens. What is reported is the masked tokens' alone.
+    """
     assert isinstance(model.head, MaskedHead)
-    states = model.encoder.encode(batch.tokens, batch.types).states[batch.rows, batch.places]  # (labels, hidden)
+    states = model.encoder.encode(batch.tokens, batch.types).states
+    masked = model.head.states(states[batch.rows, batch.places])  # (labels, hidden)
     in_bf16 = model.training and model.head.output.bf16_products
-    return vocabulary_loss(model.head.states(states), model.head.output, batch.labels, in_bf16=in_bf16)
+    found = vocabulary_loss(masked, model.head.output, batch.labels, in_bf16=in_bf16)
+    if batch.follows is None:
+        return found
+    assert model.next_sentence is not None
+    told = F.cross_entropy(model.next_sentence(model.encoder.pool(states)), batch.follows)
+    return Losses(found.loss + told * batch.target_tokens, found.negative_log_likelihood)
 
 
 def running_loss(model: Decoder, batch: RunningBatch) -> Losses:

@@ -1,12 +1,15 @@
 """Stretches of running text with words masked out, in batches: what BERT learns from (Devlin et al. 2019, 3.1).
 
-What is masked is a function of (seed, epoch, stretch), new in every epoch ("dynamic", Liu et al. 2019).
+What is masked is a function of (seed, epoch, stretch), new in every epoch ("dynamic", Liu et al. 2019). With
+`Masking.ends_sentence` a stretch is read in two parts, and in half of them another document's text takes the second's
+place.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from regard.data.corpus import Corpus
 from regard.nn.padded import Padded
@@ -27,6 +30,19 @@ class Masking:
     ordinary_ids: np.ndarray  # int64: what may stand for a token: all but special ones
     share: float = 0.15  # of the tokens of a stretch, that are to be guessed
     starts_word: np.ndarray | None = field(default=None, repr=False)  # (V,): mask whole words; None: single tokens
+    ends_sentence: np.ndarray | None = field(default=None, repr=False)  # (V,): read two parts; None: one
+
+    @property
+    def num_special(self) -> int:
+        """Special tokens of a text: at its start and at the end of each part."""
+        return 2 if self.ends_sentence is None else 3
+
+
+@dataclass(frozen=True)
+class MaskedBatch(LabelBatch):
+    """Some texts with masks; the labels are the tokens behind them."""
+
+    follows: Tensor | None = None  # (B,), int64: 0 where the second part follows the first, 1 where not; None: one part
 
 
 @dataclass(frozen=True)
@@ -35,13 +51,18 @@ class MaskedCorpus:
 
     corpus: Corpus
     masking: Masking
-    max_length: int  # of a stretch with its two special tokens
+    max_length: int  # of a stretch with its special tokens
     seed: int
 
     def at(self, epoch: int) -> "MaskedStretches":
-        """The stretches of an epoch: no document is crossed; a long one is cut at other places in each epoch."""
+        """The stretches of an epoch: no document is crossed; a long one is cut at other places in each epoch.
+
+        Where two parts are read, a stretch of a single token is left out.
+        """
         generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch], counter=[0, 0, 0, 2]))
-        found = stretches(self.corpus.spans, self.max_length - 2, generator)
+        found = stretches(self.corpus.spans, self.max_length - self.masking.num_special, generator)
+        if self.masking.ends_sentence is not None:
+            found = found[found[:, 1] - found[:, 0] > 1]
         return MaskedStretches(self.corpus, found, self.masking, self.seed, epoch)
 
 
@@ -55,36 +76,82 @@ class MaskedStretches(Stretches):
 
     @property
     def source_lengths(self) -> np.ndarray:
-        """Tokens of each stretch, special ones counted."""
-        return self.spans[:, 1] - self.spans[:, 0] + 2
+        """Tokens of each stretch, special ones counted: at most, where another second part may take its own's place."""
+        return self.spans[:, 1] - self.spans[:, 0] + self.masking.num_special
 
-    def batch(self, rows: np.ndarray) -> LabelBatch:
-        """The stretches with these numbers as one batch; labels are the tokens behind the masks."""
+    def batch(self, rows: np.ndarray) -> MaskedBatch:
+        """The stretches with these numbers as one batch."""
         masking = self.masking
-        lengths = self.source_lengths[rows]
-        ids = np.full((len(rows), int(lengths.max())), masking.pad_id, dtype=np.int64)
-        which, places, labels = [], [], []
+        inputs, types, which, places, labels, follows = [], [], [], [], [], []
         for number, row in enumerate(rows.tolist()):
             generator = np.random.Generator(np.random.Philox(key=[self.seed, self.epoch], counter=[0, 0, row, 3]))
-            original = self.corpus.ids[slice(*self.spans[row])].astype(np.int64)
+            parts, other = self._parts(row, generator)
+            original = np.concatenate(parts)
             chosen = _choose(original, masking, generator)
             seen = original.copy()
             dice = generator.random(len(chosen))
             seen[chosen[dice < _MASKED]] = masking.mask_id
             others = chosen[(dice >= _MASKED) & (dice < _RANDOM)]
             seen[others] = generator.choice(masking.ordinary_ids, len(others))
-            ids[number, 0], ids[number, len(seen) + 1] = masking.start_id, masking.end_id
-            ids[number, 1 : len(seen) + 1] = seen
+            first = len(parts[0])
+            borders = [0, first, len(seen)][: len(parts) + 1]
+            inputs.append(np.insert(seen, borders, [masking.start_id, *[masking.end_id] * len(parts)]))
+            types.append(np.arange(len(inputs[-1])) > first + 1)  # the first part ends with its end token
             which.append(np.full(len(chosen), number))
-            places.append(chosen + 1)
+            places.append(chosen + 1 + (chosen >= first))
             labels.append(original[chosen])
-        return LabelBatch(
+            follows.append(other)
+        lengths = np.array([len(each) for each in inputs])
+        real = np.arange(lengths.max()) < lengths[:, None]
+        ids, kinds = np.full(real.shape, masking.pad_id, dtype=np.int64), np.zeros(real.shape, dtype=np.int64)
+        ids[real], kinds[real] = np.concatenate(inputs), np.concatenate(types)
+        return MaskedBatch(
             tokens=Padded(torch.from_numpy(ids), torch.from_numpy(lengths)),
-            types=torch.zeros(ids.shape, dtype=torch.int64),
+            types=torch.from_numpy(kinds),
             rows=torch.from_numpy(np.concatenate(which)),
             places=torch.from_numpy(np.concatenate(places)),
             labels=torch.from_numpy(np.concatenate(labels)),
+            follows=None if masking.ends_sentence is None else torch.tensor(follows),
         )
+
+    def _parts(self, row: int, generator: np.random.Generator) -> tuple[list[np.ndarray], int]:
+        """A stretch in one part or two, and whether the second comes from another document (1) or its own (0)."""
+        first, end = self.spans[row]
+        ids, ends = self.corpus.ids[first:end].astype(np.int64), self.masking.ends_sentence
+        if ends is None:
+            return [ids], 0
+        borders = sentence_borders(ids, ends)
+        cut = int(generator.choice(borders)) if len(borders) else int(generator.integers(1, len(ids)))
+        if generator.integers(2) == 0:
+            return [ids[:cut], ids[cut:]], 0
+        return [ids[:cut], self._elsewhere(row, len(ids) - cut, len(borders) > 0, generator)], 1
+
+    def _elsewhere(self, row: int, size: int, whole_sentence: bool, generator: np.random.Generator) -> np.ndarray:
+        """Text of another document, to take the place of a stretch's second part.
+
+        Nothing but what they say should tell the two apart. So it has as many tokens, begins with a sentence where that
+        part does, and ends with its document where that does, as far as the other document has such a piece.
+        """
+        assert self.masking.ends_sentence is not None
+        spans, (first, end) = self.corpus.spans, self.spans[row]
+        own = int(np.searchsorted(spans[:, 0], first, side="right")) - 1
+        other = int(generator.integers(len(spans) - 1))
+        start, stop = spans[other + (other >= own)]
+        size = min(size, stop - start)
+        ends_document = end == spans[own, 1]
+        begin = stop - size if ends_document else int(generator.integers(start, stop - size + 1))
+        found = self.corpus.ids[begin : min(stop, begin + 2 * size)].astype(np.int64)
+        if whole_sentence and begin > start:
+            latest = size - 1 if ends_document else len(found) - size  # that leaves something, or enough
+            borders = sentence_borders(found, self.masking.ends_sentence)
+            found = found[next((border for border in borders.tolist() if border <= latest), 0) :]
+        return found[:size]
+
+
+def sentence_borders(ids: np.ndarray, ends_sentence: np.ndarray) -> np.ndarray:
+    """The places within a text where a sentence begins after another: the numbers of their first tokens."""
+    ends = ends_sentence[ids]
+    return np.flatnonzero(ends[:-1] & ~ends[1:]) + 1
 
 
 def _choose(ids: np.ndarray, masking: Masking, generator: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from regard.errors import ConfigError, ModelError, StorageError
-from regard.models import build, folder
+from regard.models import build, build_encoder, folder
 from regard.nn.padded import pad
 
 
@@ -213,6 +213,12 @@ def test_build_refuses_what_it_does_not_know() -> None:
         build("lstm", {}, "x")
     with pytest.raises(ConfigError, match=r"hidden_size \(10\) must be a multiple of num_heads \(4\)"):
         build("transformer", {"vocab_size": 9, "hidden_size": 10, "num_heads": 4})
+    with pytest.raises(ConfigError, match="next_sentence stands beside a head for masked words, not one for 'tag'"):
+        build_encoder("bert", {}, {"task": "tag", "labels": ["a", "b"], "next_sentence": True}, "x")
+    small = {"hidden_size": 8, "num_layers": 1, "num_heads": 1, "vocab_size": 20}
+    for arch, settings in (("distilbert", {}), ("bert", {"pooled": False}), ("bert", {"num_types": 1})):
+        with pytest.raises(ConfigError, match="to tell next sentences the encoder needs token types and its pooling"):
+            build_encoder(arch, {**small, **settings}, {"task": "mask", "next_sentence": True}, "x")
     with pytest.raises(ConfigError, match="num_layers must be at least 2"):
         build("gnmt", {"vocab_size": 9, "num_layers": 1})
 

@@ -137,7 +137,7 @@ def test_half_precision_and_shards_are_read(tmp_path) -> None:
 
 
 def test_pretraining_class_and_old_names(tmp_path) -> None:
-    """Old hub files have gamma and beta, position numbers and the head for next sentences."""
+    """Old hub files have gamma and beta, position numbers and the head for next sentences, called for masked words."""
     reference = make_reference("Bert", "ForPreTraining", BERT)
     reference.save_pretrained(tmp_path / "new")
     tensors = {
@@ -149,15 +149,57 @@ def test_pretraining_class_and_old_names(tmp_path) -> None:
     ours = bert.convert(config, tensors)
     ids = torch.randint(61, (2, 9))
     with torch.no_grad():
-        expected = reference(ids).prediction_logits
-        torch.testing.assert_close(ours(Padded(ids, torch.tensor([9, 9]))), expected, rtol=0, atol=1e-10)
+        expected = reference(ids)
+        found = ours(Padded(ids, torch.tensor([9, 9])))
+        torch.testing.assert_close(found, expected.prediction_logits, rtol=0, atol=1e-10)
     (tmp_path / "old").mkdir()
     safetensors.torch.save_file(tensors, tmp_path / "old" / "model.safetensors")
     (tmp_path / "old" / "config.json").write_text(json.dumps(config))
     said = import_folder(tmp_path / "old", tmp_path / "ours")
-    assert any("next sentences" in warning for warning in said)
+    assert load_encoder(tmp_path / "ours").model.next_sentence is not None
+    assert not any("next sentences" in warning for warning in said)
     assert any("no tokenizer" in warning for warning in said)
     assert any("float64" in warning for warning in said)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS, ids=["no padding", "padding"])
+def test_next_sentences_are_told_as_there(tmp_path, lengths) -> None:
+    reference = make_reference("Bert", "ForPreTraining", BERT)
+    ours = through_folder(reference, tmp_path)
+    found = next_sentence_difference(reference, ours, lengths)
+    assert found < 1e-10
+    tensors, config = huggingface.read_tensors(tmp_path), huggingface.read_config(tmp_path)
+    for name in ("cls.seq_relationship.weight", "cls.seq_relationship.bias", "bert.pooler.dense.weight"):
+        altered = tensors[name].clone()
+        altered.view(-1)[0] += 0.5
+        assert next_sentence_difference(reference, bert.convert(config, {**tensors, name: altered}), lengths) > 1e-6
+
+
+def next_sentence_difference(reference, ours, lengths: tuple[int, ...]) -> float:
+    """The largest difference of the logits that tell whether one text follows another."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(reference.config.vocab_size, (len(lengths), max(lengths)), generator=generator)
+    types = torch.randint(2, ids.shape, generator=generator)
+    real = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    with torch.no_grad():
+        expected = reference(ids, attention_mask=real.long(), token_type_ids=types).seq_relationship_logits
+        states = ours.encoder.encode(Padded(ids, torch.tensor(lengths)), types).states
+        return float((ours.next_sentence(ours.encoder.pool(states)) - expected).abs().max())
+
+
+def test_a_head_for_next_sentences_that_cannot_be_used_is_left_out(tmp_path) -> None:
+    for name, changes in (("no types", {"type_vocab_size": 1}), ("no pooler", {})):
+        reference = make_reference("Bert", "ForPreTraining", {**BERT, **changes})
+        config = {**reference.config.to_dict(), "architectures": ["BertForPreTraining"]}
+        kept = {
+            key: value
+            for key, value in reference.float().state_dict().items()
+            if name == "no types" or "pooler" not in key
+        }
+        huggingface.write_folder(tmp_path / name, config, kept, "", lambda folder: None)
+        said = import_folder(tmp_path / name, tmp_path / f"{name}, ours")
+        assert any("next sentences was left out" in warning for warning in said)
+        assert load_encoder(tmp_path / f"{name}, ours").model.next_sentence is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import Command
-from test_bert import LABELS, differences
+from test_bert import LABELS, differences, next_sentence_difference
 from test_bigbird import differences as sparse_differences
 from test_bigbird import expected_of, make_tokenizer, ours_for_theirs
 from test_marian import both_logits, make_reference
@@ -91,6 +91,37 @@ def test_an_encoder_goes_out_and_comes_back(tmp_path, monkeypatch, arch, setting
     assert ("logits" in found) == (task != "none")
     if ours.config.labels:
         assert theirs.config.id2label == LABELS["id2label"]
+
+
+@pytest.mark.parametrize("arch", ["bert", "bigbird"])
+def test_next_sentences_go_out_and_come_back(tmp_path, arch: str) -> None:
+    sizes = {**SIZES, "max_length": 32, "num_types": 2, "pooled": True}
+    if arch == "bigbird":
+        sizes |= {"sparse": False, "pool_activation": "tanh"}
+    torch.manual_seed(0)
+    ours = build_encoder(arch, sizes, {"task": "mask", "next_sentence": True}).double().eval()
+    config, tensors, said = export_bert.revert(ours)
+    assert config["architectures"] == [f"{'Bert' if arch == 'bert' else 'BigBird'}ForPreTraining"]
+    assert not any("left out" in each for each in said)
+    huggingface.write_folder(tmp_path / "out", config, tensors, "", lambda folder: None)
+    again = bert.convert(huggingface.read_config(tmp_path / "out"), huggingface.read_tensors(tmp_path / "out"))
+    assert again.config == ours.config
+    assert again.encoder.config == ours.encoder.config
+    expected = dict(ours.named_parameters())
+    assert all(torch.equal(parameter, expected.pop(name)) for name, parameter in again.named_parameters())
+    assert not expected
+    theirs, missing, unknown = load_theirs(config["architectures"][0], tmp_path / "out")
+    assert (missing, unknown) == (set(), set())
+    assert next_sentence_difference(theirs, ours, (12, 7, 1)) < 1e-10
+
+
+def test_next_sentences_over_another_pooling_layer_stay_here() -> None:
+    sizes = {**SIZES, "max_length": 32, "pooled": True}
+    ours = build_encoder("bigbird", sizes, {"task": "mask", "next_sentence": True})
+    config, tensors, said = export_bert.revert(ours)
+    assert config["architectures"] == ["BigBirdForMaskedLM"]
+    assert not any("seq_relationship" in name or "pooler" in name for name in tensors)
+    assert any("next sentences was left out: it reads a pooling layer with gelu_tanh" in each for each in said)
 
 
 @pytest.mark.parametrize("arch", ["bert", "distilbert", "bigbird"])

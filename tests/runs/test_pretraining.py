@@ -10,7 +10,7 @@ from tiny_run import Listener
 
 import regard
 from regard.decoding.options import SearchOptions
-from regard.errors import CheckpointError, ConfigError
+from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models.folder import load_encoder
 from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
 from regard.runs.pretraining import Pretraining
@@ -61,7 +61,7 @@ def train(
                 raise Killed
 
     listener = Dying()
-    corpus = CorpusSettings(train=(str(text),), dev_tokens=100, **dict(data))
+    corpus = CorpusSettings(train=(str(text),), **{"dev_tokens": 100, **dict(data)})
     encoder = ModelSettings(base=str(base), max_length=20, **dict(model))
     return Pretraining(out, encoder, {**SETTINGS, **training}, corpus, reporter=listener).train(), listener
 
@@ -102,6 +102,70 @@ def test_wrong_sizes_show_before_a_run_begins_and_a_trained_model_keeps_its_own(
     base = make_encoder_folder(tmp_path / "base", task="mask")
     with pytest.raises(ConfigError, match=r"model.num_layers cannot be set: .*base keeps the sizes that it has"):
         train(tmp_path / "run", text, base, model={"num_layers": 3})
+
+
+@pytest.fixture(scope="module")
+def subjects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Documents of two to four sentences, each about one animal: one sentence tells what the next is about."""
+    numbers = random.Random(4)
+    animals = ("cat", "dog", "bird", "cow")
+    path = tmp_path_factory.mktemp("text") / "subjects.txt"
+    documents = []
+    for _ in range(1_000):
+        animal, verbs = numbers.choice(animals), ("sleeps", "eats", "runs")
+        documents.append("\n".join(f"the {animal} {numbers.choice(verbs)} ." for _ in range(numbers.randint(2, 4))))
+    path.write_text("\n\n".join(documents) + "\n", encoding="utf-8")
+    return path
+
+
+PAIRS = {"next_sentence": True}
+
+
+def test_next_sentences_are_learnt_beside_masked_words(tmp_path: Path, subjects: Path) -> None:
+    data = {"dev_tokens": 600}
+    best, listener = train(
+        tmp_path / "run",
+        subjects,
+        data=data,
+        model={**PAIRS, "dropout": 0.0},
+        max_steps=900,
+        validate_every=900,
+        learning_rate=0.001,
+    )
+    # Of two documents drawn by chance a quarter are about the same animal: 87 can be known.
+    assert best["dev_next_accuracy"] > 75
+    assert f"and {best['dev_next_accuracy']:.0f} % of the next sentences" in listener.notes[-1]
+    model = load_encoder(tmp_path / "run").model
+    assert model.config.next_sentence
+    again, _ = train(
+        tmp_path / "more", subjects, tmp_path / "run", data=data, model=PAIRS, max_steps=1, learning_rate=1e-9
+    )
+    assert again["dev_next_accuracy"] > 75  # the head went on too
+    plain, _ = train(tmp_path / "plain", subjects, tmp_path / "run", max_steps=1, learning_rate=1e-9)
+    assert "dev_next_accuracy" not in plain
+    assert load_encoder(tmp_path / "plain").model.next_sentence is None
+    assert plain["dev_loss"] < 0.7 * plain["dev_unigram_loss"]
+
+
+def test_next_sentences_go_on_bit_for_bit(tmp_path: Path, subjects: Path) -> None:
+    train(tmp_path / "whole", subjects, model=PAIRS)
+    with pytest.raises(Killed):
+        train(tmp_path / "parts", subjects, dies_at=33, model=PAIRS)
+    train(tmp_path / "parts", subjects, model=PAIRS)
+    for name in ("checkpoints/step-000040/weights", "checkpoints/step-000040/optimizer", "model/model"):
+        whole, parts = ((tmp_path / run / f"{name}.safetensors").read_bytes() for run in ("whole", "parts"))
+        assert whole == parts, name
+
+
+def test_next_sentences_want_an_encoder_of_pairs_and_two_documents(tmp_path: Path, subjects: Path) -> None:
+    for base in ("distilbert", make_encoder_folder(tmp_path / "base", task="mask", pooled=False)):
+        with pytest.raises(ConfigError, match=r"next_sentence: .* needs token types and a pooling layer"):
+            train(tmp_path / "run", subjects, base, model=PAIRS)
+    with pytest.raises(ConfigError, match="next_sentence reads two texts: max_length must be at least 8, got 7"):
+        ModelSettings(base="bert-tiny", max_length=7, next_sentence=True)
+    data = {"documents": "files", "dev": (str(subjects),)}
+    with pytest.raises(DataError, match="the training text has 1 documents"):
+        train(tmp_path / "one", subjects, model=PAIRS, data=data)
 
 
 def test_a_language_model_learns_to_go_on(tmp_path: Path, text: Path) -> None:
@@ -197,6 +261,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:
         ("gpt-tiny", {"lowercase": False}),
         ("gpt-tiny", {"mask_share": 0.3}),
         ("gpt-tiny", {"whole_words": True}),
+        ("gpt-tiny", {"next_sentence": True}),
         ("folder", {"vocab_size": 100}),
         ("folder", {"lowercase": False}),
         ("folder", {"dropout": 0.2}),

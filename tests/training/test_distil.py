@@ -50,6 +50,11 @@ def test_a_student_has_every_second_layer(tokens: TextTokens) -> None:
         student_of(make_encoder(tokens, "mask", num_layers=1), DistilSettings())
 
 
+def test_a_student_has_no_head_that_it_is_not_taught(tokens: TextTokens) -> None:
+    teacher = make_encoder(tokens, "mask", next_sentence=True)
+    assert student_of(teacher, DistilSettings()).next_sentence is None
+
+
 def test_a_student_without_token_types_reads_single_texts_alike(tokens: TextTokens) -> None:
     teacher = make_encoder(tokens, "mask", num_layers=2)
     plain = student_of(teacher, DistilSettings(layers=1))

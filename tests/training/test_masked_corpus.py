@@ -115,3 +115,103 @@ def test_the_loss_is_that_of_the_masked_tokens_alone(tmp_path) -> None:
     gradient = model.encoder.embedding.weight.grad
     assert gradient is not None
     assert gradient.abs().sum() > 0
+
+
+# Two parts
+
+
+ENDS = np.zeros(100, dtype=bool)
+ENDS[5] = True  # id 5 is a full stop
+PAIRED = replace(MASKING, ends_sentence=ENDS, share=0.05)
+
+
+def sentences_of(lengths: list[list[int]]) -> Corpus:
+    """Documents of sentences with these lengths, each of the id that stands for its document, and a full stop."""
+    documents = [
+        np.concatenate([[10 + number] * (length - 1) + [5] for length in each]) for number, each in enumerate(lengths)
+    ]
+    ends = np.cumsum([len(document) for document in documents])
+    starts = np.concatenate([[0], ends[:-1]])
+    return Corpus(np.concatenate(documents).astype(np.uint16), np.stack([starts, ends], axis=1))
+
+
+def parts_of(corpus: Corpus, epoch: int, max_length: int = 40) -> list[tuple[np.ndarray, np.ndarray, int]]:
+    """The two parts of each stretch as they were before the masks, and whether they are strangers."""
+    found = MaskedCorpus(corpus, PAIRED, max_length, 1).at(epoch)
+    batch = found.batch(np.arange(len(found)))
+    assert batch.follows is not None
+    ids = batch.tokens.ids.clone()
+    ids[batch.rows, batch.places] = batch.labels
+    texts = []
+    for row, length, kinds, other in zip(ids, batch.tokens.lengths, batch.types, batch.follows, strict=True):
+        text, kinds = row[:length].numpy(), kinds[:length].numpy()
+        first, second = text[kinds == 0], text[kinds == 1]
+        assert (first[0], first[-1], second[-1]) == (2, 3, 3)
+        assert (np.diff(kinds) >= 0).all()
+        texts.append((first[1:-1], second[:-1], int(other)))
+        assert (np.concatenate(texts[-1][:2]) >= 5).all()  # labels stand where they belong
+    return texts
+
+
+def test_in_half_of_the_texts_the_second_part_is_of_another_document() -> None:
+    corpus = sentences_of([[4, 5, 6], [3, 7], [5, 5, 5], [6, 4, 4]] * 5)
+    strangers = total = 0
+    for epoch in range(40):
+        for first, second, other in parts_of(corpus, epoch):
+            assert len(first) > 0 < len(second)
+            same = set(first) - {5} == set(second) - {5}
+            assert same == (other == 0)
+            # Both begin with a sentence and end with their document.
+            assert (first[-1], second[-1], second[0] == 5) == (5, 5, False)
+            strangers, total = strangers + other, total + 1
+    assert strangers / total == pytest.approx(0.5, abs=0.05)
+
+
+def test_strangers_are_as_long_as_what_they_stand_for() -> None:
+    """Where documents are long, length tells nothing: each text fills its stretch."""
+    corpus = sentences_of([[6, 9, 7, 8] * 30 for _ in range(6)])
+    for epoch in range(5):
+        texts = parts_of(corpus, epoch)
+        for first, second, _ in texts:
+            if len(first) + len(second) == 37:
+                assert second[0] != 5
+            else:  # the beginning or the end of a document
+                assert len(first) + len(second) < 37
+        full = [other for first, second, other in texts if len(first) + len(second) == 37]
+        assert 0.2 < np.mean(full) < 0.8
+
+
+def test_a_single_sentence_is_cut_anywhere_and_a_single_token_not_at_all() -> None:
+    corpus = sentences_of([[6], [9], [1], [8]])
+    cuts = set()
+    for epoch in range(60):
+        texts = parts_of(corpus, epoch)
+        assert len(texts) == 3
+        cuts |= {len(first) for first, _, _ in texts}
+    assert cuts == set(range(1, 9))
+
+
+def test_two_parts_are_a_function_of_seed_and_epoch() -> None:
+    corpus = sentences_of([[4, 5, 6], [3, 7], [5, 5, 5]])
+    once, again, later = ([part.tolist() for part in parts_of(corpus, epoch)[0][:2]] for epoch in (3, 3, 4))
+    assert once == again != later
+
+
+def test_the_loss_adds_that_of_next_sentences(tmp_path) -> None:
+    tokens = make_text_tokens(tmp_path)
+    model = make_encoder(tokens, "mask", next_sentence=True).double()
+    corpus = sentences_of([[4, 5, 6], [3, 7], [5, 5, 5]])
+    masking = replace(PAIRED, ordinary_ids=np.arange(5, 20), share=0.3)
+    batch = MaskedCorpus(corpus, masking, 40, 1).at(0).batch(np.arange(3))
+    assert batch.follows is not None
+    logits = model(batch.tokens, batch.types)
+    masked = F.cross_entropy(logits[batch.rows, batch.places], batch.labels, reduction="sum")
+    states = model.encoder.encode(batch.tokens, batch.types).states
+    assert model.next_sentence is not None
+    told = F.cross_entropy(model.next_sentence(model.encoder.pool(states)), batch.follows)
+    found = masked_loss(model, batch)
+    assert found.negative_log_likelihood.item() == pytest.approx(masked.item(), abs=1e-9)
+    assert found.loss.item() == pytest.approx((masked + told * batch.target_tokens).item(), abs=1e-9)
+    found.loss.backward()
+    assert model.encoder.pooler.weight.grad.abs().sum() > 0
+    assert model.next_sentence.weight.grad.abs().sum() > 0
