@@ -11,6 +11,7 @@ _SCORES = {  # as rows of a validation call them, and as people do
     "bleu": "BLEU",
     "entity_f1": "entity F1",
     "accuracy": "accuracy",
+    "next_accuracy": "next sentences",  # of pairs, in how many it is known whether one follows the other
     "f1": "F1",
     "matthews": "Matthews",
     "spearman": "Spearman",
