@@ -36,7 +36,7 @@ def find(source: str, target: str, log_probs: Sequence[float], finished: bool) -
         flags.append(EMPTY)
     if not finished:
         flags.append(TRUNCATED)
-    if longest_run(target) > longest_run(source) + 2 or _circles(target) > _circles(source) + 6:
+    if longest_run(target) > longest_run(source) + 2 or _circles(target) > _circles(source) + 4:
         flags.append(REPETITION)
     if _numbers(source) != _numbers(target):
         flags.append(NUMBER_MISMATCH)

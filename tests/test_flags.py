@@ -47,6 +47,7 @@ SURE = [-0.1] * 5
         (" ", "", ()),
         ("好", "好好好好好好好好好", (flags.REPETITION,)),
         ("Ha", "hahahahahahahahahahaha", (flags.REPETITION,)),
+        ("Meu plano telefônico", "My phononononononon", (flags.REPETITION,)),
         ("Hahahahahahahahaha", "Rárárárárárárárárá", ()),
         ("<b>no</b>", "<b>não", (flags.PLACEHOLDER_MISMATCH,)),
         ("me@a.org &amp; ${x}", "me@a.org &amp; ${x}", ()),
