@@ -1,5 +1,6 @@
 """A run so small that a test can kill it twenty times."""
 
+import itertools
 import json
 import os
 import random
@@ -111,6 +112,13 @@ def outcome(run: Path) -> dict[str, Any]:
 def main(arguments: list[str]) -> None:
     """Train in the first folder on the data in the second, with a disk as the flags say."""
     write = checkpoint._write
+    saves = itertools.count(1)
+
+    def stuck_write(path: Path, data: bytes) -> None:
+        write(path, data)
+        if "checkpoints" in str(path) and next(saves) == 7:
+            print("stuck", flush=True)
+            time.sleep(60)
 
     def slow_write(path: Path, data: bytes) -> None:
         if "checkpoints" in str(path):
@@ -121,6 +129,8 @@ def main(arguments: list[str]) -> None:
 
     if "--slow-saves" in arguments:
         checkpoint._write = slow_write
+    if "--stuck-save" in arguments:
+        checkpoint._write = stuck_write
     if "--full" in arguments:  # no file may grow beyond this: the optimizer's does
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
     train(Path(arguments[0]), Path(arguments[1]), show=True)
@@ -151,6 +161,11 @@ class Child:
         """0, or what ended it: an exit status, or the negative number of a signal."""
         self.stdout.close()
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def poll(self) -> int | None:
+        """The same; None if it still runs."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if pid else None
 
 
 def lines_until(stream: IO[str], word: str, count: int = 1) -> bool:
