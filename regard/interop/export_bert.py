@@ -1,7 +1,6 @@
 """Our encoders as folders that `transformers` loads: BERT, DistilBERT and BigBird, bare or with a head."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,7 @@ from regard.interop.bert_names import (
 from regard.interop.bert_tokens import write_tokens
 from regard.models import ENCODERS
 from regard.models.folder import load_encoder
-from regard.models.heads import Task, TaskModel
-
-_AUTO: Mapping[Task, str] = {  # the class that loads a model with its head
-    "none": "AutoModel",
-    "mask": "AutoModelForMaskedLM",
-    "classify": "AutoModelForSequenceClassification",
-    "tag": "AutoModelForTokenClassification",
-}
+from regard.models.heads import TaskModel
 
 
 def export_folder(source: Path, out: Path) -> list[str]:
@@ -50,8 +42,8 @@ def export_folder(source: Path, out: Path) -> list[str]:
         if tokens is not None:
             write_tokens(folder, tokens, max_length=limit, reads_types=reads_types)
 
-    pretraining = config["architectures"][0].endswith(PRETRAINING)
-    name = f"AutoModel{PRETRAINING}" if pretraining else _AUTO[loaded.model.config.task]
+    suffix = config["architectures"][0].removeprefix(FAMILIES[config["model_type"]].name)
+    name = f"AutoModel{suffix.removeprefix('Model')}"
     use = [
         f"    from transformers import {name}, AutoTokenizer",
         f"    model = {name}.from_pretrained({json.dumps(source.resolve().name)})",

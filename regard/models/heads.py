@@ -6,7 +6,7 @@ encoder hears little of its head at first, and learns slowly.
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -92,7 +92,7 @@ class TaskModel(nn.Module):
         if config.task == "mask":
             self.head = MaskedHead(encoder)
             if config.next_sentence:
-                if not encoder.config.pooled or getattr(encoder.config, "num_types", 0) < 2:
+                if not tells_pairs(encoder.config):
                     raise ConfigError("to tell next sentences the encoder needs token types and its pooling layer")
                 self.next_sentence = Linear(encoder.config.hidden_size, 2)
         elif config.task != "none":
@@ -121,3 +121,8 @@ class TaskModel(nn.Module):
             raise ConfigError("this encoder has no head: it has not been trained for a task.")
         states = self.encoder.encode(tokens, types).states
         return self.head(self.encoder.pool(states) if self.config.task == "classify" else states)
+
+
+def tells_pairs(config: Any) -> bool:
+    """Whether an encoder of this configuration can be asked about two texts: it has types of tokens, and pools."""
+    return config.pooled and getattr(config, "num_types", 0) > 1

@@ -42,7 +42,7 @@ class ModelSettings(Sizes):
     dropout: float = 0.1  # from nothing
     mask_share: float = 0.15  # of an encoder's tokens, that are to be guessed
     whole_words: bool = False  # mask all pieces of a word together
-    next_sentence: bool = False  # read two texts at once, and learn too whether one follows the other
+    next_sentence: bool | None = None  # read two texts at once, and learn too whether one follows the other
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,18 +60,12 @@ class ModelSettings(Sizes):
             idle = {"vocab_size": 0, "lowercase": True, "dropout": 0.1}
             refuse_idle(self, idle, f"{self.base} keeps what it has", "[model]")
         elif self.base in DECODER_SIZES:
-            idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False, "next_sentence": False}
+            idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False, "next_sentence": None}
             refuse_idle(self, idle, "a language model reads letters as they are and masks none", "[model]")
 
 
-_FIXED = (
-    "vocab_size",
-    "lowercase",
-    "dropout",
-    "mask_share",
-    "whole_words",
-    "next_sentence",
-)  # in the [model] table, of a base
+# In the [model] table, of a base.
+_FIXED = ("vocab_size", "lowercase", "dropout", "mask_share", "whole_words", "next_sentence")
 
 
 def settings_on(tables: Mapping[str, Mapping[str, Any]], base: str, where: str) -> tuple[ModelSettings, dict[str, Any]]:

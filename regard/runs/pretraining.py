@@ -18,7 +18,7 @@ from regard.data.text_tokens import TextTokens
 from regard.errors import ConfigError, DataError, ModelError
 from regard.models import DECODERS, ENCODERS
 from regard.models.folder import LoadedDecoder, LoadedEncoder, arch_of, save_decoder, save_encoder
-from regard.models.heads import HeadConfig, TaskModel
+from regard.models.heads import HeadConfig, TaskModel, tells_pairs
 from regard.models.protocol import Decoder
 from regard.runs.bases import decoder_base, encoder_base
 from regard.runs.card import write_corpus_card
@@ -212,12 +212,12 @@ class Pretraining:
             TextTokens.load, lambda: TextTokens.train_wordpiece(self._texts, size, lowercase=lowercase)
         )
         arch, config = self._new_config(tokens.vocab_size)
-        head = HeadConfig(task="mask", next_sentence=self.model.next_sentence)
+        head = HeadConfig(task="mask", next_sentence=bool(self.model.next_sentence))
         return TaskModel(ENCODERS[arch][1](config), head), tokens
 
     def _reader_on(self, base: TaskModel) -> TaskModel:
         """The base's encoder under the heads that are taught, its own where it has them."""
-        config, encoder = HeadConfig(task="mask", next_sentence=self.model.next_sentence), base.encoder
+        config, encoder = HeadConfig(task="mask", next_sentence=bool(self.model.next_sentence)), base.encoder
         if config.next_sentence:
             _check_pairs(self.model.base, encoder.config)
         if base.config == config:
@@ -279,7 +279,7 @@ def _check_pairs(name: str, config: Any) -> None:
     Raises:
         ConfigError: it has no types of tokens, or no pooling layer.
     """
-    if getattr(config, "num_types", 0) < 2 or not config.pooled:
+    if not tells_pairs(config):
         raise ConfigError(
             f"model.next_sentence: {name} cannot tell two texts apart; it needs token types and a pooling layer, as "
             "bert and bigbird sizes have them."

@@ -6,6 +6,7 @@ place.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -79,6 +80,11 @@ class MaskedStretches(Stretches):
         """Tokens of each stretch, special ones counted: at most, where another second part may take its own's place."""
         return self.spans[:, 1] - self.spans[:, 0] + self.masking.num_special
 
+    @cached_property
+    def documents(self) -> np.ndarray:
+        """The document of each stretch; found for all at once, for a search copies where every document begins."""
+        return np.searchsorted(self.corpus.spans[:, 0], self.spans[:, 0], side="right") - 1
+
     def batch(self, rows: np.ndarray) -> MaskedBatch:
         """The stretches with these numbers as one batch."""
         masking = self.masking
@@ -94,9 +100,11 @@ class MaskedStretches(Stretches):
             others = chosen[(dice >= _MASKED) & (dice < _RANDOM)]
             seen[others] = generator.choice(masking.ordinary_ids, len(others))
             first = len(parts[0])
-            borders = [0, first, len(seen)][: len(parts) + 1]
-            inputs.append(np.insert(seen, borders, [masking.start_id, *[masking.end_id] * len(parts)]))
-            types.append(np.arange(len(inputs[-1])) > first + 1)  # the first part ends with its end token
+            framed = np.full(1 + len(seen) + len(parts), masking.end_id, dtype=np.int64)  # after each part
+            framed[0], framed[1 : first + 1] = masking.start_id, seen[:first]
+            framed[first + 2 : len(seen) + 2] = seen[first:]
+            inputs.append(framed)
+            types.append(np.arange(len(framed)) > first + 1)
             which.append(np.full(len(chosen), number))
             places.append(chosen + 1 + (chosen >= first))
             labels.append(original[chosen])
@@ -133,12 +141,12 @@ class MaskedStretches(Stretches):
         part does, and ends with its document where that does, as far as the other document has such a piece.
         """
         assert self.masking.ends_sentence is not None
-        spans, (first, end) = self.corpus.spans, self.spans[row]
-        own = int(np.searchsorted(spans[:, 0], first, side="right")) - 1
+        spans = self.corpus.spans
+        own = int(self.documents[row])
         other = int(generator.integers(len(spans) - 1))
         start, stop = spans[other + (other >= own)]
         size = min(size, stop - start)
-        ends_document = end == spans[own, 1]
+        ends_document = self.spans[row, 1] == spans[own, 1]
         begin = stop - size if ends_document else int(generator.integers(start, stop - size + 1))
         found = self.corpus.ids[begin : min(stop, begin + 2 * size)].astype(np.int64)
         if whole_sentence and begin > start:

@@ -147,6 +147,11 @@ def test_next_sentences_are_learnt_beside_masked_words(tmp_path: Path, subjects:
     assert plain["dev_loss"] < 0.7 * plain["dev_unigram_loss"]
 
 
+def test_a_run_that_began_before_there_were_next_sentences_goes_on(tmp_path: Path, subjects: Path) -> None:
+    train(tmp_path / "run", subjects, max_steps=1)
+    assert "next_sentence" not in (tmp_path / "run" / "config.toml").read_text()
+
+
 def test_next_sentences_go_on_bit_for_bit(tmp_path: Path, subjects: Path) -> None:
     train(tmp_path / "whole", subjects, model=PAIRS)
     with pytest.raises(Killed):

@@ -172,13 +172,10 @@ def test_strangers_are_as_long_as_what_they_stand_for() -> None:
     corpus = sentences_of([[6, 9, 7, 8] * 30 for _ in range(6)])
     for epoch in range(5):
         texts = parts_of(corpus, epoch)
-        for first, second, _ in texts:
-            if len(first) + len(second) == 37:
-                assert second[0] != 5
-            else:  # the beginning or the end of a document
-                assert len(first) + len(second) < 37
-        full = [other for first, second, other in texts if len(first) + len(second) == 37]
-        assert 0.2 < np.mean(full) < 0.8
+        full = [(second, other) for first, second, other in texts if len(first) + len(second) == 37]
+        assert len(full) >= len(texts) - 12  # all but the first and the last of each document
+        assert all(second[0] != 5 for second, _ in full)
+        assert 0.2 < np.mean([other for _, other in full]) < 0.8
 
 
 def test_a_single_sentence_is_cut_anywhere_and_a_single_token_not_at_all() -> None:
