@@ -63,9 +63,37 @@ def test_a_language_model_goes_on(run: Command, folder: Path, tmp_path: Path) ->
     assert run("generate", out, "the", "--max-length", 4).status == 0
 
 
+def test_a_student_learns_from_a_translator(run: Command, folder: Path, tmp_path: Path) -> None:
+    teacher, out = tmp_path / "teacher", tmp_path / "run"
+    pairs = [folder / "new.tsv", "--reverse", "--no-filter", "--dev", folder / "old.tsv", "--from", "en", "--to", "pt"]
+    sizes = ("hidden_size=32", "num_layers=2", "num_heads=2", "feed_forward_size=48", "dropout=0")
+    small = [word for size in sizes for word in ("--set", f"model.{size}")] + ["--set", "tokens.vocab_size=330"]
+    by_heart = ["--set", "training.max_steps=80", "--set", "training.learning_rate=0.02"]
+    assert run("train", *pairs, "--out", teacher, *small, *STEPS, *by_heart).status == 0
+    command = ["distil", teacher, *pairs, "--out", out, *STEPS]
+    taught = run(*command)
+    assert taught.status == 0, taught.err
+    assert "decoder_num_layers 1" in taught.err
+    assert re.search(r"  teacher: \d+ of 12 sentences translated\n", taught.err)
+    assert re.search(r"  dev chrF \d+\.\d, its teacher \d+\.\d; .* times as fast\); [\d,]+ parameters of ", taught.err)
+    config = json.loads((out / "model" / "config.json").read_text())
+    assert (config["source_language"], config["target_language"]) == ("en", "pt")
+    assert config["model"]["decoder_num_layers"] == 1
+    assert run("translate", out, "--max-length", 5, stdin="the cat\n").status == 0
+    again = run(*command)
+    assert "already at step 3 of 3" in again.err
+    assert "sentences translated" not in again.err
+    assert run(*command, "--layers", 2).status == 2
+
+
 def test_mistakes(run: Command, folder: Path, tmp_path: Path) -> None:
     def finetune(model: str, data: str, *more: str) -> list[object]:
         return ["finetune", folder / model, folder / data, "--out", tmp_path / "run", *more]
+
+    out = ["--out", tmp_path / "run"]
+
+    def distil(model: str, *more: str) -> list[object]:
+        return ["distil", folder / model, folder / "new.tsv", "--no-filter", "--dev", folder / "new.tsv", *out, *more]
 
     translate, lm = ["--task", "translate"], ["--task", "lm"]
     pairs, text = ("translator", "new.tsv"), ("gpt", "new.txt")
@@ -90,6 +118,22 @@ def test_mistakes(run: Command, folder: Path, tmp_path: Path) -> None:
         (finetune(*text, *lm, "--set", "tokens.a=1"), "unknown table [tokens]"),
         (finetune(*pairs, *translate, "--old-dev", "no.tsv"), "no.tsv: there is no such file"),
         (finetune(*text, *lm, "--old-dev", "no.txt"), "no.txt: there is no such file"),
+        (
+            distil("translator", "--label", "a", "--pair"),
+            "--label, --pair: says nothing of the student of a translator",
+        ),
+        (
+            distil("bert", "--reverse", "--from", "en"),
+            "--from, --reverse, --no-filter: says nothing of the student of an",
+        ),
+        (distil("gpt"), "is a language model; students learn from encoders and from translators"),
+        (distil("nowhere"), "nowhere: there is no such folder"),
+        (distil("translator", "--layers", "2"), "it would not be smaller. Ask for fewer --layers"),
+        (distil("translator", "--set", "distil.temperature=2"), "unknown setting temperature"),
+        (
+            ["distil", folder / "bert", folder / "new.tsv", *out, "--set", "tokens.vocab_size=9"],
+            "unknown table [tokens]",
+        ),
         (["train", folder / "new.tsv", "--set", 'data.old_dev=["x"]', "--out", tmp_path / "run"], "nothing to forget"),
     ]:
         found = run(*arguments)

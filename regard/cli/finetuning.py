@@ -220,26 +220,109 @@ def _continue_language_model(
 
 def distil(
     teacher: Annotated[
-        Path, typer.Argument(metavar="TEACHER", help="Model folder or run folder of the larger encoder.")
+        Path, typer.Argument(metavar="TEACHER", help="Model folder or run folder of the larger encoder or translator.")
     ],
     data: Annotated[
-        list[str], typer.Argument(metavar="DATA...", help="What it was taught with: labelled texts, or running text.")
+        list[str],
+        typer.Argument(
+            metavar="DATA...",
+            help="What it was taught with: labelled texts, running text, or for a translator DATA as `regard train`.",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an existing one is gone on with.")],
-    layers: Annotated[int, typer.Option(help="Of the student; 0: half the teacher's.")] = 0,
+    layers: Annotated[
+        int,
+        typer.Option(
+            help="Of the student; 0: half the teacher's, of a Transformer that translates one in the decoder."
+        ),
+    ] = 0,
     dev: Annotated[list[str] | None, typer.Option(help="Development DATA; else a part is held out.")] = None,
     pair: Annotated[bool, typer.Option("--pair", help="Each row has two texts.")] = False,
     label: LabelOption = "",
     text: TextOption = None,
     other: OtherOption = "",
+    source_language: FromOption = "",
+    target_language: ToOption = "",
+    reverse: ReverseOption = False,
+    no_filter: NoFilterOption = False,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
     settings: SetOption = None,
 ) -> None:
-    """Teach a student with fewer layers what a larger encoder knows: a task, or masked words.
+    """Teach a student with fewer layers what a larger model knows: a task, masked words, or to translate.
 
     Example: regard distil runs/reviews reviews.tsv --out runs/small
     """
-    from regard.config import from_dict
+    from regard.api import LanguageModel, Translator, kind_of
+
+    check_run_folder(out)
+    tables, where = tables_of(config, settings, "tokens", "distil")
+    if layers:
+        tables.setdefault("distil", {})["layers"] = layers
+    labels = {"label": label, "text": text, "other": other, "pair": pair}
+    pairs = {
+        "source_language": source_language,
+        "target_language": target_language,
+        "reverse": reverse,
+        "no_filter": no_filter,
+    }
+    kind = kind_of(teacher)
+    if kind is LanguageModel:
+        raise ModelError(f"{teacher}: is {kind.kind}; students learn from encoders and from translators.")
+    if kind is Translator:
+        refuse_options(f"the student of {kind.kind}", labels)
+        _distil_translator(str(teacher), data, out, (tables, where), dev=dev, **pairs)
+    else:
+        refuse_options(f"the student of {kind.kind}", pairs)
+        _distil_encoder(teacher, data, out, (tables, where), dev=dev, **labels)
+
+
+def _distil_translator(
+    teacher: str,
+    data: list[str],
+    out: Path,
+    given: tuple[dict[str, dict[str, Any]], str],
+    *,
+    dev: list[str] | None,
+    no_filter: bool,
+    **said: object,
+) -> None:
+    from regard.evaluation.metrics import make_metric
+    from regard.progress import ConsoleReporter
+    from regard.runs.bases import translator_base
+    from regard.runs.data import prepare_data
+    from regard.runs.run import Run
+    from regard.runs.settings import DataSettings, settings_of_student
+
+    tables, where = given
+    kept = False if no_filter else None
+    data_settings = data_table(DataSettings, tables, where, train=data, dev=dev, filter=kept, **said)
+    base, digest = translator_base(teacher)
+    # A mistake, and a missing library, show before the data is read.
+    checked = settings_of_student(tables, data_settings, 1, teacher, base, digest, where)
+    make_metric("chrf")
+    reporter = ConsoleReporter()
+    train_pairs, dev_pairs = prepare_data(checked.data, checked.training.seed, reporter.note)
+    complete = settings_of_student(tables, data_settings, len(train_pairs), teacher, base, digest, where)
+    reporter.settings(complete)
+    with reporter:
+        best = Run(out, complete, reporter, base).train(train_pairs, dev_pairs)
+    reporter.note(f"best: step {best['step']:,}, dev chrF {best['dev_chrf']:.1f}, BLEU {best['dev_bleu']:.1f}")
+    reporter.note(f"model: {out / 'model'}   try: regard translate {out} < text.txt")
+
+
+def _distil_encoder(
+    teacher: Path,
+    data: list[str],
+    out: Path,
+    given: tuple[dict[str, dict[str, Any]], str],
+    *,
+    dev: list[str] | None,
+    label: str,
+    text: list[str] | None,
+    other: str,
+    pair: bool,
+) -> None:
+    from regard.config import check_tables, from_dict
     from regard.models.folder import load_encoder
     from regard.progress import ConsoleReporter
     from regard.runs.data import prepare_labelled
@@ -250,10 +333,9 @@ def distil(
     from regard.runs.reporter import listed_scores
     from regard.training.distil import DistilSettings
 
-    check_run_folder(out)
-    tables, where = tables_of(config, settings, "distil")
-    chosen = {**tables.get("distil", {}), **({"layers": layers} if layers else {})}
-    student = from_dict(DistilSettings, chosen, f"{where}, [distil]")
+    tables, where = given
+    check_tables(tables, ("model", "training", "data", "distil"), where)
+    student = from_dict(DistilSettings, tables.get("distil", {}), f"{where}, [distil]")
     head = load_encoder(teacher).model.config
     model = {**tables.get("model", {}), "base": str(teacher)}
     reporter = ConsoleReporter()

@@ -124,6 +124,19 @@ def quick(hypotheses: Sequence[str], references: Sequence[str], metric: str, *, 
     return make_metric(metric, target_language, force=True).corpus_score(hypotheses, [references]).score
 
 
+def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    """The chrF of each sentence by itself, in percent; an empty one scores 0.
+
+    Raises: as `score`.
+    """
+    _check_lines(hypotheses, references)
+    metric = make_metric("chrf")
+    return [
+        metric.sentence_score(hypothesis, [reference]).score
+        for hypothesis, reference in zip(hypotheses, references, strict=True)
+    ]
+
+
 def paired_test(
     hypotheses_a: Sequence[str],
     hypotheses_b: Sequence[str],

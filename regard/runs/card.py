@@ -23,7 +23,7 @@ def write_card(
     """README.md of a model folder, as Hugging Face reads it.
 
     Args:
-        change: what a model that went on gained and lost, or "".
+        change: what a model that went on gained and lost, or how a student compares with its teacher, or "".
     """
     data = settings.data
     languages = [language for language in (data.source_language, data.target_language) if language]
@@ -34,6 +34,8 @@ def write_card(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     direction = f" from {languages[0]} to {languages[1]}" if len(languages) == 2 else ""
     begun = f"{settings.base}, trained further" if settings.base else "Trained"
+    if settings.distil is not None:
+        begun = f"A student of {settings.base}, taught with its translations"
     body = [
         f"# A {settings.arch} translator{direction}",
         "",
@@ -43,7 +45,7 @@ def write_card(
         f"BLEU {best['dev_bleu']:.1f} (sacreBLEU defaults, beam {settings.training.dev_beam_size}), "
         f"loss {best['dev_loss']:.3f} nats a token.",
         "",
-        *_change(change),
+        *_change(change, "" if settings.distil is None else "Beside its teacher"),
         "## Use",
         "",
         "    regard translate THIS-FOLDER < text.txt",
@@ -157,8 +159,8 @@ def write_corpus_card(
     return "\n".join(body)
 
 
-def _change(change: str) -> list[str]:
-    return [f"Before this training and after it: {change}.", ""] if change else []
+def _change(change: str, what: str = "") -> list[str]:
+    return [f"{what or 'Before this training and after it'}: {change}.", ""] if change else []
 
 
 def _old_dev(old_dev: Sequence[str] | None, what: str, facts: Mapping[str, Any]) -> list[str]:

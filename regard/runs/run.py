@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from regard.data import pairs as pair_data
 from regard.data.pairs import PairSet
 from regard.data.tokens import Tokens
 from regard.models import build
-from regard.models.folder import LoadedModel
+from regard.models.folder import LoadedModel, copy_weights
 from regard.models.folder import save as save_model
 from regard.models.protocol import Seq2Seq
 from regard.runs.card import write_card
@@ -20,8 +21,10 @@ from regard.runs.forgetting import ContinuedLesson, balance, score_before
 from regard.runs.reporter import Reporter
 from regard.runs.session import Learner, Lesson, Session
 from regard.runs.settings import Settings
+from regard.runs.teaching import beside_teacher, check_smaller, taught
 from regard.runs.translating import TranslationLesson
 from regard.training.batches import IdPairs, SampledPairs, encode_pairs, sample_pairs
+from regard.training.distil import begin_with
 
 
 class Run:
@@ -33,7 +36,7 @@ class Run:
         """Make ready to run.
 
         Args:
-            base: the translator that the settings name, to go on with; None: begin from nothing.
+            base: the translator that the settings name, to go on with or to learn from; None: begin from nothing.
         """
         assert (base is not None) == bool(settings.base)
         self.folder = RunFolder(folder)
@@ -51,6 +54,7 @@ class Run:
 
         Raises:
             CheckpointError: the folder holds a run with other settings or data.
+            ModelError: a student would not be smaller than its teacher.
             Stopped: a signal came; a checkpoint was written.
             TrainingError: the loss is not finite.
             StorageError: the disk refused.
@@ -62,10 +66,14 @@ class Run:
         plan = self.settings.training
         if plan.threads:
             torch.set_num_threads(plan.threads)
+        if self.settings.distil is not None and self.base is not None:
+            check_smaller(self._new_model(self.base.tokens), self.base.model)
         self.folder.settle(self.settings.to_toml())
         tokens = self._tokens(train_pairs)
         torch.manual_seed(plan.seed)
         model = self._model(tokens)
+        if self.settings.distil is not None and self.base is not None:
+            train_pairs = taught(self.folder.path, self.base, train_pairs, self.settings.distil, self.reporter)
         learner = Learner.of(model, plan)
         limit = model.config.max_length
         encoded = self._encode(train_pairs, tokens, limit)
@@ -86,8 +94,13 @@ class Run:
             lesson = ContinuedLesson(new, dataclasses.replace(new, dev=old, dev_pairs=old_dev_pairs))
             before = score_before(self.folder.path, lesson, model, facts, self.reporter)
         best = Session(self.folder.path, plan, learner, lesson, facts, self.reporter).run()
+        weights = self.folder.best_weights(best["step"], plan)
         change = balance(before, best, plan.dev_metric) if before else ""
-        self._write_model(model, tokens, train_pairs, dev_pairs, best, change, facts)
+        if self.settings.distil is not None and self.base is not None:
+            student = self._model(tokens)
+            copy_weights(weights, dict(student.named_parameters()), self.folder.path)
+            change = beside_teacher(student, self.base.model, new, best)
+        self._write_model(model, weights, tokens, train_pairs, dev_pairs, best, change, facts)
         if change:
             self.reporter.note(change)
         return best
@@ -103,14 +116,19 @@ class Run:
         return self.folder.tokens(Tokens.load, make)
 
     def _model(self, tokens: Tokens) -> Seq2Seq:
-        """A new model, or the base under the settings' dropout."""
-        # The vocabulary of an imported model may be larger than that of its tokenizer.
-        vocab_size = tokens.vocab_size if self.base is None else self.base.model.config.vocab_size
-        values = {**self.settings.model, "vocab_size": vocab_size}
-        model = build(self.settings.arch, values, "config.toml, [model]")
-        if self.base is not None:
+        """A new model; a student that begins with what it can of its teacher; or the base, its dropout as it is set."""
+        model = self._new_model(tokens)
+        if self.settings.distil is not None and self.base is not None:
+            if type(model) is type(self.base.model):  # of other families equal names mean other things
+                begin_with(model, self.base.model)
+        elif self.base is not None:
             model.load_state_dict(self.base.model.state_dict())
         return model
+
+    def _new_model(self, tokens: Tokens) -> Seq2Seq:
+        # The vocabulary of an imported model may be larger than that of its tokenizer.
+        vocab_size = tokens.vocab_size if self.base is None else self.base.model.config.vocab_size
+        return build(self.settings.arch, {**self.settings.model, "vocab_size": vocab_size}, "config.toml, [model]")
 
     def _encode(self, pairs: PairSet, tokens: Tokens, max_length: int) -> IdPairs | SampledPairs:
         """The training pairs as ids, cut anew in each epoch if the settings say so."""
@@ -123,6 +141,7 @@ class Run:
     def _write_model(
         self,
         model: Seq2Seq,
+        weights: Mapping[str, Tensor],
         tokens: Tokens,
         train_pairs: PairSet,
         dev_pairs: PairSet,
@@ -130,7 +149,6 @@ class Run:
         change: str,
         facts: Mapping[str, Any],
     ) -> None:
-        weights = self.folder.best_weights(best["step"], self.settings.training)
         languages = {
             "source_language": self.settings.data.source_language,
             "target_language": self.settings.data.target_language,

@@ -1,4 +1,4 @@
-"""Everything a run is made from: the tables of config.toml, completed with sizes that fit the data, or a base's own."""
+"""Everything a run is made from: the tables of config.toml, completed with sizes that fit the data or a model's own."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from regard.errors import ConfigError
 from regard.models import MODELS
 from regard.models.folder import LoadedModel, arch_of
 from regard.runs import sizes
+from regard.training.distil import TranslatorDistilSettings
 from regard.training.plan import TrainingPlan
 
 _TABLES = ("model", "tokens", "training", "data")
@@ -60,12 +61,13 @@ class Settings:
     tokens: TokenSettings
     training: TrainingPlan
     data: DataSettings
-    base: str = ""  # the model folder to go on with; else the run begins from nothing
+    base: str = ""  # the model folder to go on with, or to learn from; else the run begins from nothing
     base_sha256: str = ""  # of its weights
+    distil: TranslatorDistilSettings | None = None  # with it the base is a teacher, and what learns is its student
 
     def to_toml(self) -> str:
-        sections = {"data": self.data, "tokens": self.tokens, "training": self.training}
-        plain = {name: to_dict(section) for name, section in sections.items()}
+        sections = {"data": self.data, "tokens": self.tokens, "training": self.training, "distil": self.distil}
+        plain = {name: to_dict(section) for name, section in sections.items() if section is not None}
         base = {"base": self.base, "base_sha256": self.base_sha256} if self.base else {}
         return to_toml({"model": {"arch": self.arch, **base, **self.model}, **plain})
 
@@ -145,12 +147,78 @@ def settings_on(
         plan = dataclasses.replace(plan, warmup_steps=max(1, plan.max_steps // 20))
     _check_plan(plan, where)
     data = from_dict(DataSettings, {**to_dict(data), **tables.get("data", {})}, f"{where}, [data]")
-    data = dataclasses.replace(
+    return Settings(arch, model, tokens, plan, _with_languages(data, base), name, digest)
+
+
+def settings_of_student(
+    tables: Mapping[str, Mapping[str, Any]],
+    data: DataSettings,
+    num_pairs: int,
+    name: str,
+    teacher: LoadedModel,
+    digest: str,
+    where: str,
+) -> Settings:
+    """Complete the settings a person gave for the student of a translator.
+
+    It keeps the teacher's tokenizer; where nothing else is said it is of the teacher's family and sizes, with fewer
+    layers where they cost most in translating: a Transformer's decoder has one (Kasai et al. 2021), recurrent networks
+    have half as many on both sides. The [training] table is that of a run from nothing.
+
+    Args:
+        name: the teacher's folder.
+        digest: the sha256 of its weights.
+
+    Raises:
+        ConfigError: unknown table, key or architecture, a value out of range, or another tokenizer.
+    """
+    check_tables(tables, (*_TABLES, "distil"), where)
+    distil = from_dict(TranslatorDistilSettings, tables.get("distil", {}), f"{where}, [distil]")
+    given, family = tables.get("model", {}), arch_of(Path(name))
+    arch = given.get("arch", family)
+    usual = {"max_length": teacher.model.config.max_length}
+    if arch == family:
+        usual = to_dict(teacher.model.config) | _fewer_layers(arch, teacher.model.config, distil.layers)
+        del usual["vocab_size"]
+    key = _LAYERS.get(arch, ("", 0))[0]
+    if distil.layers and (not key or arch != family or key in given):
+        of_its_own = f"set model.{key} instead" if key else f"one of type {arch} has but one"
+        raise ConfigError(f"{where}: distil.layers says how many layers a student keeps of its teacher; {of_its_own}.")
+    made = {"vocab_size": teacher.tokens.vocab_size, "sharing": "joint" if teacher.tokens.shared else "separate"}
+    said = tables.get("tokens", {})
+    for key, value in made.items():
+        if said.get(key, value) != value:
+            raise ConfigError(
+                f"{where}: tokens.{key} is {value!r} in {name} and cannot become {said[key]!r}: "
+                "a student reads and writes with its teacher's tokenizer."
+            )
+    rest = {table: values for table, values in tables.items() if table != "distil"}
+    completed = {**rest, "model": {"arch": arch, **usual, **given}, "tokens": {**made, **said}}
+    settings = settings_from(completed, data, num_pairs, "", where)
+    settings = dataclasses.replace(settings, base=name, base_sha256=digest, distil=distil)
+    return dataclasses.replace(settings, data=_with_languages(settings.data, teacher))
+
+
+# How a family calls the layers that a student has fewer of, and how few there can be.
+_LAYERS = {"transformer": ("decoder_num_layers", 1), "gnmt": ("num_layers", 2), "rnn": ("num_layers", 1)}
+
+
+def _fewer_layers(arch: str, teacher: Any, layers: int) -> dict[str, int]:
+    """What differs from the teacher in the sizes of a student; nothing, where there is one layer only."""
+    if arch not in _LAYERS:
+        return {}
+    key, least = _LAYERS[arch]
+    usual = 1 if arch == "transformer" else max(least, teacher.num_layers // 2)
+    return {key: layers or usual}
+
+
+def _with_languages(data: DataSettings, base: LoadedModel) -> DataSettings:
+    """Where a person named no languages, those of the model that is gone on with or learnt from."""
+    return dataclasses.replace(
         data,
         source_language=data.source_language or base.source_language,
         target_language=data.target_language or base.target_language,
     )
-    return Settings(arch, model, tokens, plan, data, name, digest)
 
 
 def _check_plan(plan: TrainingPlan, where: str) -> None:

@@ -1,7 +1,12 @@
-"""A smaller model that learns from a larger one: DistilBERT (Sanh et al. 2019), for masked words and for any task."""
+"""A smaller model that learns from a larger one.
+
+Encoders as DistilBERT (Sanh et al. 2019), for masked words and for any task; translators from the translations that
+their teacher writes (Kim and Rush 2016), for which see `runs/teaching.py`.
+"""
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +16,7 @@ from regard.errors import ConfigError, ModelError
 from regard.models import ENCODERS
 from regard.models.bert import Bert, DistilBertConfig
 from regard.models.heads import TaskModel
-from regard.models.protocol import Encoder
+from regard.models.protocol import Encoder, Seq2Seq
 from regard.training.examples import LabelBatch
 from regard.training.loss import Losses, hard_loss, read
 
@@ -37,6 +42,25 @@ class DistilSettings:
             raise ConfigError(f"distil: the weights must not be negative, and one above 0, got {weights}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TranslatorDistilSettings:
+    """The [distil] table of a student that translates."""
+
+    layers: int = 0  # of its decoder, of recurrent networks both sides; 0: one, of recurrent networks half as many
+    beam_size: int = 5  # with which the teacher translates
+    choose: Literal["likeliest", "nearest"] = "likeliest"  # of the teacher's translations; nearest to the reference
+
+    def __post_init__(self) -> None:
+        if self.layers < 0:
+            raise ConfigError(f"distil.layers must not be negative, got {self.layers}")
+        if self.beam_size < 1:
+            raise ConfigError(f"distil.beam_size must be at least 1, got {self.beam_size}")
+        if self.choose == "nearest" and self.beam_size == 1:
+            raise ConfigError(
+                "distil.choose 'nearest' needs a beam_size above 1: of one translation none can be chosen."
+            )
+
+
 def student_of(teacher: TaskModel, settings: DistilSettings) -> TaskModel:
     """A model with fewer layers that begins with the teacher's weights: of two neighbouring layers the first.
 
@@ -47,24 +71,39 @@ def student_of(teacher: TaskModel, settings: DistilSettings) -> TaskModel:
     count = settings.layers or config.num_layers // 2
     if not 0 < count < config.num_layers:
         raise ModelError(f"the teacher has {config.num_layers} layers; a student with {count} would not be smaller.")
-    chosen = [number * config.num_layers // count for number in range(count)]
     encoder = type(teacher.encoder)(dataclasses.replace(config, num_layers=count))
-    weights = dict(teacher.encoder.state_dict())
-    kept = {name: value for name, value in weights.items() if not name.startswith("layers.")}
-    for number, layer in enumerate(chosen):
-        source = f"layers.{layer}."
-        kept |= {
-            f"layers.{number}.{name.removeprefix(source)}": value
-            for name, value in weights.items()
-            if name.startswith(source)
-        }
-    encoder.load_state_dict(kept)
+    begin_with(encoder, teacher.encoder)
     if settings.as_distilbert:
         encoder = _without_types(encoder)
     student = TaskModel(encoder, dataclasses.replace(teacher.config, next_sentence=False))  # that is not taught
     if student.head is not None and teacher.head is not None:
         student.head.load_state_dict(teacher.head.state_dict())
     return student
+
+
+def begin_with(student: Encoder | Seq2Seq, teacher: Encoder | Seq2Seq) -> None:
+    """Give a student the teacher's weights that have its names and shapes; of a longer stack evenly spaced layers."""
+    theirs, ours = teacher.state_dict(), student.state_dict()
+    depths = [_depths(weights) for weights in (theirs, ours)]
+    found: dict[str, Tensor] = {}
+    for name, value in ours.items():
+        source, (stack, _, rest) = name, name.partition(".")
+        number, dot, rest = rest.partition(".")
+        if dot and number.isdigit() and stack in depths[0]:
+            source = f"{stack}.{int(number) * depths[0][stack] // depths[1][stack]}.{rest}"
+        if source in theirs and theirs[source].shape == value.shape:
+            found[name] = theirs[source]
+    student.load_state_dict(found, strict=False)
+
+
+def _depths(weights: dict[str, Tensor]) -> dict[str, int]:
+    """How many layers each stack has: of "encoder.3.attention.query.weight" the stack is "encoder"."""
+    found: dict[str, int] = {}
+    for name in weights:
+        stack, _, rest = name.partition(".")
+        if (number := rest.partition(".")[0]).isdigit():
+            found[stack] = max(found.get(stack, 0), int(number) + 1)
+    return found
 
 
 def distil_loss(student: TaskModel, teacher: TaskModel, batch: LabelBatch, settings: DistilSettings) -> Losses:

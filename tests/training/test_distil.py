@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_model import make_encoder, make_text_tokens
+from tiny_model import SIZES, make_encoder, make_text_tokens
 
 from regard.data.labelled import LabelledSet
 from regard.data.text_tokens import TextTokens
 from regard.errors import ConfigError, ModelError
+from regard.models import build
+from regard.models.protocol import Seq2Seq
 from regard.nn.padded import pad
-from regard.training.distil import DistilSettings, distil_loss, student_of
+from regard.training.distil import DistilSettings, begin_with, distil_loss, student_of
 from regard.training.examples import LabelBatch, encode_labelled
 
 TEXTS = ["the cat sees", "a dog", "the bird sings to the cat"]
@@ -48,6 +50,30 @@ def test_a_student_has_every_second_layer(tokens: TextTokens) -> None:
         student_of(teacher, DistilSettings(layers=5))
     with pytest.raises(ModelError, match="the teacher has 1 layers; a student with 0"):
         student_of(make_encoder(tokens, "mask", num_layers=1), DistilSettings())
+
+
+def test_a_student_that_translates_begins_with_what_it_has_in_common_with_its_teacher() -> None:
+    def made(arch: str, **sizes: int) -> tuple[Seq2Seq, dict[str, torch.Tensor]]:
+        model = build(arch, {"vocab_size": 30, **SIZES[arch], **sizes})
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter)
+        return model, dict(model.named_parameters())
+
+    teacher, theirs = made("transformer", num_layers=4)
+    student, mine = made("transformer", num_layers=4, decoder_num_layers=2, decoder_feed_forward_size=20)
+    before = {name: value.clone() for name, value in mine.items()}
+    begin_with(student, teacher)
+    for name, value in mine.items():
+        source = name.replace("decoder.1.", "decoder.2.")
+        wider = "feed_forward" in name and name.startswith("decoder") and value.shape != theirs[source].shape
+        assert torch.equal(value, before[name] if wider else theirs[source]), name
+    assert sum(torch.equal(value, before[name]) for name, value in mine.items()) == 6  # of two layers
+    deep, theirs = made("gnmt", num_layers=5)
+    shallow, mine = made("gnmt", num_layers=3)
+    begin_with(shallow, deep)
+    for name, value in mine.items():
+        source = name.replace("coder.1.", "coder.2.")  # of four above the bottom two stay, the first and the third
+        assert torch.equal(value, theirs[source]), name
 
 
 def test_a_student_has_no_head_that_it_is_not_taught(tokens: TextTokens) -> None:
