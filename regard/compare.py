@@ -19,7 +19,7 @@ from regard.evaluation import metrics
 from regard.evaluation.metrics import LengthRow
 from regard.look.curves import Curve, Panel, draw_curves
 from regard.models import build
-from regard.models.protocol import Seq2Seq
+from regard.models.protocol import Seq2Seq, count_parameters
 from regard.nn.attention import AdditiveAttention, MultiHeadAttention
 from regard.nn.layers import multiply_in_bf16
 from regard.nn.padded import Padded
@@ -145,11 +145,6 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
-
-
-def count_parameters(model: Seq2Seq) -> int:
-    """All weights, shared ones once."""
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def count_attention_parameters(model: Seq2Seq) -> int:

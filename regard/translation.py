@@ -31,6 +31,7 @@ class Alternative:
 
     text: str
     score: float  # log-probability (nats) divided by the length penalty
+    flags: tuple[str, ...] = ()  # as `Translation`
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,7 @@ def _join(
     end = line[len(line.rstrip()) :]
     alternatives = ()
     if len(plan) == 1:
-        before = plan[0].before
-        alternatives = tuple(
-            Alternative(before + _one_line(tokens.decode(hypothesis.ids)) + end, hypothesis.score)
-            for hypothesis in found[0]
-        )
+        alternatives = tuple(_alternative(plan[0], end, hypothesis, tokens) for hypothesis in found[0])
     return Translation(
         source=line,
         text=text + end,
@@ -115,6 +112,12 @@ def _join(
         pieces=tuple(tuple(hypotheses[0].ids) for hypotheses in found),
         source_pieces=tuple(tuple(ids) for ids in encoded),
     )
+
+
+def _alternative(piece: _Piece, end: str, hypothesis: Hypothesis, tokens: Tokens) -> Alternative:
+    text = _one_line(tokens.decode(hypothesis.ids))
+    doubts = flags.find(piece.text, text, hypothesis.log_probs, hypothesis.finished)
+    return Alternative(piece.before + text + end, hypothesis.score, doubts)
 
 
 def _one_line(text: str) -> str:

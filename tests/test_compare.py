@@ -24,6 +24,7 @@ from regard.decoding.options import SearchOptions
 from regard.errors import ConfigError
 from regard.evaluation.metrics import LengthRow
 from regard.models import build
+from regard.models.protocol import count_parameters
 from regard.runs.reporter import Reporter
 from regard.runs.settings import DataSettings, settings_from
 
@@ -50,9 +51,9 @@ def test_parameters_of_attention_by_hand() -> None:
 
 def test_shared_weights_count_once() -> None:
     model = build("transformer", {"vocab_size": 50, **SIZES["transformer"]})
-    assert compare.count_parameters(model) == sum({id(p): p.numel() for p in model.parameters()}.values())
+    assert count_parameters(model) == sum({id(p): p.numel() for p in model.parameters()}.values())
     larger = build("transformer", {"vocab_size": 51, **SIZES["transformer"]})
-    assert compare.count_parameters(larger) - compare.count_parameters(model) in (16, 17), "one row of the table"
+    assert count_parameters(larger) - count_parameters(model) in (16, 17), "one row of the table"
 
 
 def test_speed_is_measured_for_every_length_that_all_models_take(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +142,7 @@ def test_the_log_is_read_by_line_feeds_alone(tmp_path: Path) -> None:
     log.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     found = compare.contest("rnn", model, {"dev_chrf": 12.5}, pairs, (1,), SearchOptions(), log)
     assert (found.steps, found.minutes, found.dev_chrf, found.chrf) == (5, 1.5, 12.5, 100)
-    assert found.parameters == compare.count_parameters(network)
+    assert found.parameters == count_parameters(network)
     assert [row.n for row in found.lengths] == [1, 1]
 
 

@@ -20,6 +20,7 @@ from regard.cli.options import (
     read_tables,
     refuse_options,
 )
+from regard.cli.training import train_translator
 from regard.errors import ModelError
 
 
@@ -174,7 +175,6 @@ def _continue_translator(
     from regard.progress import ConsoleReporter
     from regard.runs.bases import translator_base
     from regard.runs.data import dev_pairs_of, prepare_data
-    from regard.runs.run import Run
     from regard.runs.settings import DataSettings, settings_on
 
     tables, where = given
@@ -187,11 +187,7 @@ def _continue_translator(
     reporter = ConsoleReporter()
     old_pairs = dev_pairs_of(chosen, chosen.old_dev, seed) if chosen.old_dev else None
     train_pairs, dev_pairs = prepare_data(chosen, seed, reporter.note)
-    reporter.settings(complete)
-    with reporter:
-        best = Run(out, complete, reporter, base).train(train_pairs, dev_pairs, old_pairs)
-    reporter.note(f"best: step {best['step']:,}, dev chrF {best['dev_chrf']:.1f}, BLEU {best['dev_bleu']:.1f}")
-    reporter.note(f"model: {out / 'model'}   try: regard translate {out} < text.txt")
+    train_translator(out, complete, reporter, train_pairs, dev_pairs, base=base, old_pairs=old_pairs)
 
 
 def _continue_language_model(
@@ -290,7 +286,6 @@ def _distil_translator(
     from regard.progress import ConsoleReporter
     from regard.runs.bases import translator_base
     from regard.runs.data import prepare_data
-    from regard.runs.run import Run
     from regard.runs.settings import DataSettings, settings_of_student
 
     tables, where = given
@@ -303,11 +298,7 @@ def _distil_translator(
     reporter = ConsoleReporter()
     train_pairs, dev_pairs = prepare_data(checked.data, checked.training.seed, reporter.note)
     complete = settings_of_student(tables, data_settings, len(train_pairs), teacher, base, digest, where)
-    reporter.settings(complete)
-    with reporter:
-        best = Run(out, complete, reporter, base).train(train_pairs, dev_pairs)
-    reporter.note(f"best: step {best['step']:,}, dev chrF {best['dev_chrf']:.1f}, BLEU {best['dev_bleu']:.1f}")
-    reporter.note(f"model: {out / 'model'}   try: regard translate {out} < text.txt")
+    train_translator(out, complete, reporter, train_pairs, dev_pairs, base=base)
 
 
 def _distil_encoder(

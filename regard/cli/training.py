@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,12 @@ from regard.cli.options import (
 )
 from regard.errors import ConfigError
 from regard.streams import writer
+
+if TYPE_CHECKING:  # torch takes a while
+    from regard.data.pairs import PairSet
+    from regard.models.folder import LoadedModel
+    from regard.progress import ConsoleReporter
+    from regard.runs.settings import Settings
 
 
 def audit(
@@ -69,7 +75,6 @@ def train(
     from regard.evaluation.metrics import make_metric
     from regard.progress import ConsoleReporter
     from regard.runs.data import prepare_data
-    from regard.runs.run import Run
     from regard.runs.settings import DataSettings, settings_from
 
     check_run_folder(out)
@@ -90,11 +95,7 @@ def train(
     reporter = ConsoleReporter()
     train_pairs, dev_pairs = prepare_data(data_settings, checked.training.seed, reporter.note)
     complete = settings_from(tables, data_settings, len(train_pairs), arch, where)
-    reporter.settings(complete)
-    with reporter:
-        best = Run(out, complete, reporter).train(train_pairs, dev_pairs)
-    reporter.note(f"best: step {best['step']:,}, dev chrF {best['dev_chrf']:.1f}, BLEU {best['dev_bleu']:.1f}")
-    reporter.note(f"model: {out / 'model'}   try: regard translate {out} < text.txt")
+    train_translator(out, complete, reporter, train_pairs, dev_pairs)
 
 
 def compare(
@@ -214,3 +215,23 @@ def export_model(
     for warning in export_folder(model, out):
         say(f"regard: warning: {warning}")
     say(f"folder: {out}")
+
+
+def train_translator(
+    out: Path,
+    settings: "Settings",
+    reporter: "ConsoleReporter",
+    train_pairs: "PairSet",
+    dev_pairs: "PairSet",
+    *,
+    base: "LoadedModel | None" = None,
+    old_pairs: "PairSet | None" = None,
+) -> None:
+    """Run a translator's training, and say what came of it; arguments as `runs.run.Run`."""
+    from regard.runs.run import Run
+
+    reporter.settings(settings)
+    with reporter:
+        best = Run(out, settings, reporter, base).train(train_pairs, dev_pairs, old_pairs)
+    reporter.note(f"best: step {best['step']:,}, dev chrF {best['dev_chrf']:.1f}, BLEU {best['dev_bleu']:.1f}")
+    reporter.note(f"model: {out / 'model'}   try: regard translate {out} < text.txt")

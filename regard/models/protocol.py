@@ -117,3 +117,8 @@ class Decoder(nn.Module):
     def step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Read n >= 1 more tokens (R, n) in every row: logits (R, n, V) for what follows each, new state."""
         raise NotImplementedError
+
+
+def count_parameters(model: nn.Module) -> int:
+    """All weights, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())

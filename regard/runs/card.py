@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from regard.models.heads import TaskModel
+from regard.models.protocol import count_parameters
 from regard.runs.finetune_settings import FinetuneSettings
 from regard.runs.reporter import listed_scores
 from regard.runs.settings import Settings
@@ -31,7 +32,7 @@ def write_card(
     if languages:
         head += ["language:", *(f"- {language}" for language in languages)]
     head += ["---", ""]
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = count_parameters(model)
     direction = f" from {languages[0]} to {languages[1]}" if len(languages) == 2 else ""
     begun = f"{settings.base}, trained further" if settings.base else "Trained"
     if settings.distil is not None:
@@ -75,7 +76,7 @@ def write_label_card(
     """README.md of a fine-tuned encoder's folder."""
     task, labels = settings.model.task, model.config.labels
     pipeline = "token-classification" if task == "tag" else "text-classification"
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = count_parameters(model)
     data = settings.data
     taught = "to predict a number" if task == "regress" else f"{len(labels)} labels: {', '.join(labels)}"
     body = [
@@ -130,7 +131,7 @@ def write_corpus_card(
     else:
         further = f"{best['dev_character_loss']:.3f} nats a character"
         use = ['    regard generate THIS-FOLDER "Once upon a time"']
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = count_parameters(model)
     body = [
         "---",
         "library_name: regard",

@@ -21,6 +21,7 @@ from regard.data.byte_tokens import ByteTokens
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
 from regard.errors import CheckpointError, ModelError, StorageError
+from regard.models.folder import CONFIG_FILE
 from regard.training import checkpoint
 from regard.training.plan import TrainingPlan
 
@@ -60,8 +61,10 @@ class RunFolder:
         """Write config.toml, or refuse when the folder's own says something that changes the outcome.
 
         Raises:
-            CheckpointError: the folder holds a run with other settings.
+            CheckpointError: the folder holds a run with other settings, or is a model's.
         """
+        if (self.path / CONFIG_FILE).exists():
+            raise CheckpointError(f"{self.path}: is a model's folder. Name another --out.")
         path = self.path / "config.toml"
         if path.exists():
             old, new = read_toml(path), tomllib.loads(wanted)

@@ -24,7 +24,7 @@ from regard.runs.settings import Settings
 from regard.runs.teaching import beside_teacher, check_smaller, taught
 from regard.runs.translating import TranslationLesson
 from regard.training.batches import IdPairs, SampledPairs, encode_pairs, sample_pairs
-from regard.training.distil import begin_with
+from regard.training.distil import alike, begin_with
 
 
 class Run:
@@ -66,14 +66,16 @@ class Run:
         plan = self.settings.training
         if plan.threads:
             torch.set_num_threads(plan.threads)
-        if self.settings.distil is not None and self.base is not None:
-            check_smaller(self._new_model(self.base.tokens), self.base.model)
+        self._check(train_pairs, dev_pairs)
         self.folder.settle(self.settings.to_toml())
         tokens = self._tokens(train_pairs)
         torch.manual_seed(plan.seed)
         model = self._model(tokens)
+        sets = [pairs for pairs in (train_pairs, dev_pairs, old_dev_pairs) if pairs is not None]
+        facts = facts_of(self.settings.to_toml(), *map(pair_data.fingerprint, sets))
         if self.settings.distil is not None and self.base is not None:
-            train_pairs = taught(self.folder.path, self.base, train_pairs, self.settings.distil, self.reporter)
+            distil = self.settings.distil
+            train_pairs = taught(self.folder.path, self.base, train_pairs, distil, facts, self.reporter)
         learner = Learner.of(model, plan)
         limit = model.config.max_length
         encoded = self._encode(train_pairs, tokens, limit)
@@ -84,8 +86,6 @@ class Run:
                 f"{too_long[0]:,} training and {too_long[1]:,} dev pairs have more than {limit} tokens: "
                 "not trained on, not in the dev loss."
             )
-        sets = [pairs for pairs in (train_pairs, dev_pairs, old_dev_pairs) if pairs is not None]
-        facts = facts_of(self.settings.to_toml(), *map(pair_data.fingerprint, sets))
         new = TranslationLesson(encoded, dev, dev_pairs, tokens, plan, self.settings.data.target_language)
         lesson: Lesson = new
         before: Mapping[str, float] = {}
@@ -99,11 +99,23 @@ class Run:
         if self.settings.distil is not None and self.base is not None:
             student = self._model(tokens)
             copy_weights(weights, dict(student.named_parameters()), self.folder.path)
-            change = beside_teacher(student, self.base.model, new, best)
+            change = beside_teacher(self.folder.path, student, self.base.model, new, best)
         self._write_model(model, weights, tokens, train_pairs, dev_pairs, best, change, facts)
         if change:
             self.reporter.note(change)
         return best
+
+    def _check(self, train_pairs: PairSet, dev_pairs: PairSet) -> None:
+        """Find mistakes before anything is written, and before a teacher translates for an hour."""
+        if self.base is None:
+            return
+        if self.settings.tokens.dropout:
+            self.base.tokens.merges()
+        if self.settings.distil is not None:
+            student = self._new_model(self.base.tokens)
+            check_smaller(student, self.base.model)
+            for pairs in (train_pairs, dev_pairs):
+                encode_pairs(pairs.sources, pairs.targets, self.base.tokens, max_length=student.config.max_length)
 
     def _tokens(self, pairs: PairSet) -> Tokens:
         settings, base = self.settings.tokens, self.base
@@ -119,7 +131,7 @@ class Run:
         """A new model; a student that begins with what it can of its teacher; or the base, its dropout as it is set."""
         model = self._new_model(tokens)
         if self.settings.distil is not None and self.base is not None:
-            if type(model) is type(self.base.model):  # of other families equal names mean other things
+            if alike(model, self.base.model):
                 begin_with(model, self.base.model)
         elif self.base is not None:
             model.load_state_dict(self.base.model.state_dict())

@@ -84,10 +84,8 @@ def settings_from(
     given = dict(tables.get("model", {}))
     if "vocab_size" in given:
         raise ConfigError(f"{where}, [model]: vocab_size stands in [tokens].")
-    arch = arch or given.get("arch", "transformer")
+    arch = _known(arch or given.get("arch", "transformer"), where)
     given.pop("arch", None)
-    if not isinstance(arch, str) or arch not in MODELS:
-        raise ConfigError(f"{where}: unknown architecture {arch!r}. Known are {', '.join(MODELS)}.")
     base = sizes.defaults(arch, num_pairs)
     model = {**base["model"], **given}
     tokens = from_dict(TokenSettings, {**base["tokens"], **tables.get("tokens", {})}, f"{where}, [tokens]")
@@ -163,26 +161,32 @@ def settings_of_student(
 
     It keeps the teacher's tokenizer; where nothing else is said it is of the teacher's family and sizes, with fewer
     layers where they cost most in translating: a Transformer's decoder has one (Kasai et al. 2021), recurrent networks
-    have half as many on both sides. The [training] table is that of a run from nothing.
+    have half as many on both sides. Where there are no fewer, it is half as wide. The [training] table is that of a run
+    from nothing.
 
     Args:
         name: the teacher's folder.
         digest: the sha256 of its weights.
 
     Raises:
-        ConfigError: unknown table, key or architecture, a value out of range, or another tokenizer.
+        ConfigError: unknown table, key or architecture, a value out of range, or another teacher or tokenizer.
     """
     check_tables(tables, (*_TABLES, "distil"), where)
     distil = from_dict(TranslatorDistilSettings, tables.get("distil", {}), f"{where}, [distil]")
-    given, family = tables.get("model", {}), arch_of(Path(name))
-    arch = given.get("arch", family)
+    if data.old_dev or tables.get("data", {}).get("old_dev"):
+        raise ConfigError(f"{where}, [data]: old_dev does nothing here: a student is compared with its teacher.")
+    given, family = dict(tables.get("model", {})), arch_of(Path(name))
+    for key, value in (("base", name), ("base_sha256", digest)):  # a run's own config.toml says them too
+        if given.pop(key, value) != value:
+            raise ConfigError(f"{where}: model.{key} is another than that of {name}, the teacher that was named.")
+    arch = _known(given.get("arch", family), where)
     usual = {"max_length": teacher.model.config.max_length}
     if arch == family:
-        usual = to_dict(teacher.model.config) | _fewer_layers(arch, teacher.model.config, distil.layers)
+        usual = to_dict(teacher.model.config) | _less(arch, teacher.model.config, distil.layers)
         del usual["vocab_size"]
-    key = _LAYERS.get(arch, ("", 0))[0]
-    if distil.layers and (not key or arch != family or key in given):
-        of_its_own = f"set model.{key} instead" if key else f"one of type {arch} has but one"
+    layers = _LAYERS.get(arch, ("", 0))[0]
+    if distil.layers and (not layers or arch != family or layers in given):
+        of_its_own = f"set model.{layers} instead" if layers else f"one of type {arch} has but one"
         raise ConfigError(f"{where}: distil.layers says how many layers a student keeps of its teacher; {of_its_own}.")
     made = {"vocab_size": teacher.tokens.vocab_size, "sharing": "joint" if teacher.tokens.shared else "separate"}
     said = tables.get("tokens", {})
@@ -199,17 +203,25 @@ def settings_of_student(
     return dataclasses.replace(settings, data=_with_languages(settings.data, teacher))
 
 
+def _known(arch: Any, where: str) -> str:
+    if not isinstance(arch, str) or arch not in MODELS:
+        raise ConfigError(f"{where}: unknown architecture {arch!r}. Known are {', '.join(MODELS)}.")
+    return arch
+
+
 # How a family calls the layers that a student has fewer of, and how few there can be.
 _LAYERS = {"transformer": ("decoder_num_layers", 1), "gnmt": ("num_layers", 2), "rnn": ("num_layers", 1)}
 
 
-def _fewer_layers(arch: str, teacher: Any, layers: int) -> dict[str, int]:
-    """What differs from the teacher in the sizes of a student; nothing, where there is one layer only."""
-    if arch not in _LAYERS:
-        return {}
-    key, least = _LAYERS[arch]
-    usual = 1 if arch == "transformer" else max(least, teacher.num_layers // 2)
-    return {key: layers or usual}
+def _less(arch: str, teacher: Any, layers: int) -> dict[str, int]:
+    """What differs from the teacher in the sizes of a student: fewer layers, or half the width."""
+    key, least = _LAYERS.get(arch, ("", 0))
+    if layers and key:
+        return {key: layers}
+    count = getattr(teacher, key, 0) or getattr(teacher, "num_layers", 0)
+    if count <= least:
+        return {"hidden_size": teacher.hidden_size // 2}
+    return {key: 1 if arch == "transformer" else max(least, count // 2)}
 
 
 def _with_languages(data: DataSettings, base: LoadedModel) -> DataSettings:

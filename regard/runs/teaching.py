@@ -10,156 +10,223 @@ from pathlib import Path
 from typing import Any
 
 import numpy
-from torch import nn
 
 from regard import flags
 from regard.data.pairs import PairSet
 from regard.decoding.options import SearchOptions
 from regard.engines.torch import TorchEngine
-from regard.errors import DataError, ModelError, StorageError
-from regard.evaluation.metrics import sentence_chrf
+from regard.errors import CheckpointError, DataError, ModelError, Stopped, StorageError
+from regard.evaluation import metrics
 from regard.models.folder import LoadedModel
-from regard.models.protocol import Seq2Seq
+from regard.models.protocol import Seq2Seq, count_parameters
 from regard.runs.reporter import Reporter, told_score
+from regard.runs.signals import stop_requests
 from regard.runs.translating import TranslationLesson
 from regard.training import checkpoint
 from regard.training.distil import TranslatorDistilSettings
 from regard.translation import Translation, translate
 
-_FOLDER = "teacher"  # in the run folder: the translations, a part a file
-_PART = 2_000  # sentences
+_FOLDER = "teacher"  # in the run folder: facts.json, and the translations, a part a file
+_PART = 1_000  # sentences
 _UNUSABLE = {flags.EMPTY, flags.TRUNCATED, flags.REPETITION}  # what nobody should learn to write
-_TIMED, _ROUNDS = 200, 3  # dev sentences translated by student and teacher in turn
+_NOTE_SECONDS = 60.0  # between two notes
+_TIMED, _LEAST_ROUNDS, _MOST_ROUNDS, _LEAST_SECONDS = 200, 3, 30, 3.0  # dev sentences, translated by each in turn
 
 
 def taught(
-    folder: Path, teacher: LoadedModel, pairs: PairSet, settings: TranslatorDistilSettings, reporter: Reporter
+    folder: Path,
+    teacher: LoadedModel,
+    pairs: PairSet,
+    settings: TranslatorDistilSettings,
+    facts: Mapping[str, Any],
+    reporter: Reporter,
 ) -> PairSet:
     """The pairs with the teacher's translations as targets; what is cut short, repeats itself or is empty is left out.
 
     What has been translated is kept in the run folder, part by part, so that a run that was interrupted goes on there.
 
+    Args:
+        folder: the run folder. Teacher and settings are those of its config.toml, and do not change.
+        facts: of the run; see `runs.folder.facts_of`.
+
     Raises:
+        CheckpointError: the folder holds translations of other data.
         DataError: no translation can be used.
+        Stopped: a signal came; what was translated is kept.
         StorageError: the disk refused.
     """
     where = folder / _FOLDER
-    try:
-        where.mkdir(exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{where}: cannot be written ({error.strerror}).") from error
+    _settle(where, facts, reporter)
     engine = TorchEngine(teacher.model, teacher.tokens)
     targets: list[str] = []
-    began, here, told = time.monotonic(), 0, 0
-    for first in range(0, len(pairs), _PART):
-        part = slice(first, first + _PART)
-        found, is_new = _part(where, engine, pairs.sources[part], pairs.targets[part], settings)
-        targets += found
-        here += len(found) * is_new
-        if is_new and len(targets) * 10 // len(pairs) > told:
-            told = len(targets) * 10 // len(pairs)
-            left = (time.monotonic() - began) / here * (len(pairs) - len(targets))
-            reporter.note(
-                f"teacher: {len(targets):,} of {len(pairs):,} sentences translated"
-                + (f", about {left / 60:.0f} min left" if left > 90 else "")
-            )
+    began, told, here = time.monotonic(), 0.0, 0
+    with stop_requests() as stop:
+        for number, first in enumerate(range(0, len(pairs), _PART)):
+            path, part = where / f"part-{number:06}.json", slice(first, first + _PART)
+            found = _stored(path, len(pairs.sources[part]), reporter)
+            if found is None:
+                found = _written(engine, pairs.sources[part], pairs.targets[part], settings)
+                _store(path, found)
+                here += len(found)
+                seconds = time.monotonic() - began
+                if seconds - told > _NOTE_SECONDS:
+                    told = seconds
+                    left = seconds / here * (len(pairs) - len(targets) - len(found)) / 60
+                    reporter.note(
+                        f"teacher: {len(targets) + len(found):,} of {len(pairs):,} sentences translated, "
+                        f"about {left:.0f} min left"
+                    )
+            targets += found
+            if stop.number:
+                raise Stopped(
+                    stop.number,
+                    f"{len(targets):,} of {len(pairs):,} sentences translated; the same command goes on from there.",
+                )
     kept = numpy.array([number for number, target in enumerate(targets) if target], dtype=numpy.int64)
     if not len(kept):
         raise DataError(f"of {len(pairs):,} translations that the teacher wrote none can be learnt from.")
-    if len(kept) < len(pairs):
-        reporter.note(
-            f"{len(pairs) - len(kept):,} translations of the teacher were left out: cut short, repeating or empty"
-        )
+    left_out = len(pairs) - len(kept)
+    reporter.note(
+        f"the teacher's translations: {len(kept):,} to learn from, {left_out:,} left out (cut short, repeating, empty)"
+    )
     return dataclasses.replace(pairs, targets=targets).select(kept)
 
 
-def check_smaller(student: nn.Module, teacher: nn.Module) -> None:
-    """Refuse a student that has as many numbers as its teacher.
+def check_smaller(student: Seq2Seq, teacher: Seq2Seq) -> None:
+    """Refuse a student that has as many parameters as its teacher.
 
     Raises:
         ModelError: it has.
     """
-    ours, theirs = _size(student), _size(teacher)
+    ours, theirs = count_parameters(student), count_parameters(teacher)
     if ours >= theirs:
         raise ModelError(
             f"the student would have {ours:,} parameters and its teacher has {theirs:,}: it would not be smaller. "
-            "Ask for fewer --layers, or set sizes: --set model.hidden_size=128."
+            f"Ask for smaller sizes, such as --set model.hidden_size={student.config.hidden_size // 2}."
         )
 
 
-def beside_teacher(student: Seq2Seq, teacher: Seq2Seq, lesson: TranslationLesson, best: Mapping[str, Any]) -> str:
-    """A line on what the student can, how fast and how large it is, beside its teacher.
+def beside_teacher(
+    folder: Path, student: Seq2Seq, teacher: Seq2Seq, lesson: TranslationLesson, best: Mapping[str, Any]
+) -> str:
+    """A line on how good, how fast and how large the student is, beside its teacher. It is measured once, and kept.
 
     Args:
+        folder: the run folder.
         student: with its best weights.
         lesson: whose dev set both translate.
         best: the student's best validation.
     """
-    scores = lesson.validate(teacher.eval()).row
-    metric = lesson.plan.dev_metric
-    ours, theirs = best[f"dev_{metric}"], scores[f"dev_{metric}"]
-    seconds = _seconds((student.eval(), teacher), lesson)
-    rates = [min(_TIMED, len(lesson.dev_pairs)) / taken for taken in seconds]
-    return (
-        f"dev {told_score(metric, ours)}, its teacher {told_score(metric, theirs).rpartition(' ')[2]}; "
-        f"{rates[0]:,.0f} sentences/s, its teacher {rates[1]:,.0f} ({rates[0] / rates[1]:.2f} times as fast); "
-        f"{_size(student):,} parameters of {_size(teacher):,}"
+    path = folder / _FOLDER / "beside.json"
+    try:
+        kept = json.loads(path.read_bytes())
+        if kept["step"] == best["step"] and isinstance(kept["line"], str):
+            return kept["line"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass  # both are here: what cannot be read is measured again
+    metric = "chrf" if lesson.plan.dev_metric == "loss" else lesson.plan.dev_metric
+    options = SearchOptions(beam_size=lesson.plan.dev_beam_size)
+    student_engine, teacher_engine = (TorchEngine(model.eval(), lesson.tokens) for model in (student, teacher))
+    sources, references = lesson.dev_pairs.sources, lesson.dev_pairs.targets
+    outputs = [result.text for result in translate(teacher_engine, sources, options)]
+    theirs = metrics.quick(outputs, references, metric, target_language=lesson.target_language)
+    sentences = sources[:_TIMED]
+    faster, rate = _speed(student_engine, teacher_engine, sentences, options)
+    line = (
+        f"dev {told_score(metric, best[f'dev_{metric}'])}, its teacher {told_score(metric, theirs).split()[-1]}; "
+        f"{faster:.2f} times as fast ({rate:,.0f} sentences/s: {len(sentences):,} of dev, beam {options.beam_size}); "
+        f"{count_parameters(student):,} parameters of {count_parameters(teacher):,}"
     )
+    checkpoint.write_file(path, json.dumps({"step": best["step"], "line": line}).encode())
+    return line
 
 
-def _part(
-    where: Path,
-    engine: TorchEngine,
-    sources: Sequence[str],
-    references: Sequence[str],
-    settings: TranslatorDistilSettings,
-) -> tuple[list[str], bool]:
-    """The teacher's translations of some sentences, "" where one is of no use; and whether they were made just now.
+def _settle(where: Path, facts: Mapping[str, Any], reporter: Reporter) -> None:
+    """Make the folder of translations, or refuse one that holds those of other data."""
+    try:
+        where.mkdir(exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{where}: cannot be written ({error.strerror}).") from error
+    path = where / "facts.json"
+    ours = {key: facts[key] for key in ("data", "versions", "threads")}
+    try:
+        theirs = json.loads(path.read_bytes())
+        differing = [key for key in ours if theirs[key] != ours[key]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        checkpoint.write_file(path, json.dumps(ours).encode())
+        return
+    if "data" in differing:
+        raise CheckpointError(
+            f"{where}: holds translations of other training data (its sha256 differs). "
+            "Put the old files back to go on, or use another --out."
+        )
+    for key in differing:
+        reporter.note(
+            f"{key} were {theirs[key]} and are now {ours[key]}: "
+            "what the teacher translates from here on may differ in places."
+        )
 
-    The name of their file follows from the sentences. Teacher and settings are those of the run.
-    """
-    content = json.dumps([list(sources), list(references)]).encode()
-    path = where / f"{hashlib.sha256(content).hexdigest()[:32]}.json"
+
+def _stored(path: Path, count: int, reporter: Reporter) -> list[str] | None:
+    """A part that was translated before; None if it is not there, or not as it was written."""
     try:
         found = json.loads(path.read_bytes())
-        if isinstance(found, list) and len(found) == len(sources) and all(isinstance(text, str) for text in found):
-            return found, False
-    except (OSError, ValueError):
-        pass  # not there; or damaged, and made again
-    nearest = settings.choose == "nearest"
-    options = SearchOptions(beam_size=settings.beam_size, n_best=settings.beam_size if nearest else 1)
+        texts = found["texts"]
+        if found["sha256"] == _digest(texts) and len(texts) == count:
+            return texts
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    reporter.note(f"{path}: is damaged, and is translated again.")
+    return None
+
+
+def _store(path: Path, texts: list[str]) -> None:
+    found = {"sha256": _digest(texts), "texts": texts}
+    checkpoint.write_file(path, json.dumps(found, ensure_ascii=False).encode())
+
+
+def _digest(texts: list[str]) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+
+
+def _written(
+    engine: TorchEngine, sources: Sequence[str], references: Sequence[str], settings: TranslatorDistilSettings
+) -> list[str]:
+    """The teacher's translations, "" where it wrote none that can be learnt from."""
+    n_best = settings.beam_size if settings.choose == "nearest" else 1
+    options = SearchOptions(beam_size=settings.beam_size, n_best=n_best)
     once = list(dict.fromkeys(sources))  # a sentence with several translations by people
     written = dict(zip(once, translate(engine, once, options), strict=True))
-    results = [written[source] for source in sources]
-    chosen = [
-        _nearest(result, reference) if nearest else result.text
-        for result, reference in zip(results, references, strict=True)
-    ]
-    texts = ["" if _UNUSABLE & set(result.flags) else text for result, text in zip(results, chosen, strict=True)]
-    checkpoint.write_file(path, json.dumps(texts, ensure_ascii=False).encode())
-    return texts, True
+    return [_chosen(written[source], reference) for source, reference in zip(sources, references, strict=True)]
 
 
-def _nearest(result: Translation, reference: str) -> str:
-    """Of the n best the one with the highest chrF; of equal ones the likeliest."""
-    texts = [alternative.text for alternative in result.alternatives] or [result.text]
-    scores = sentence_chrf(texts, [reference] * len(texts))
+def _chosen(result: Translation, reference: str) -> str:
+    """Of what can be used of the n best the text with the highest chrF; of equal ones the likeliest."""
+    texts = [each.text for each in result.alternatives or (result,) if not _UNUSABLE & set(each.flags)]
+    if len(texts) < 2:
+        return texts[0] if texts else ""
+    scores = metrics.sentence_chrf(texts, [reference] * len(texts))
     return texts[scores.index(max(scores))]
 
 
-def _seconds(models: Sequence[Seq2Seq], lesson: TranslationLesson) -> list[float]:
-    """What translating takes each, the middle one of several rounds in turn."""
-    options = SearchOptions(beam_size=lesson.plan.dev_beam_size)
-    sentences = lesson.dev_pairs.sources[:_TIMED]
-    engines = [TorchEngine(model, lesson.tokens) for model in models]
-    taken: list[list[float]] = [[] for _ in engines]
-    for _ in range(_ROUNDS):
-        for engine, times in zip(engines, taken, strict=True):
-            began = time.perf_counter()
-            translate(engine, sentences, options)
-            times.append(time.perf_counter() - began)
-    return [statistics.median(times) for times in taken]
+def _speed(
+    student: TorchEngine, teacher: TorchEngine, sentences: Sequence[str], options: SearchOptions
+) -> tuple[float, float]:
+    """How many times as fast as its teacher the student is, and how many sentences it translates in a second.
 
-
-def _size(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+    Both translate the same sentences in turn, for some seconds; of the rounds the middle ones count.
+    """
+    seconds: list[tuple[float, float]] = []
+    began = time.perf_counter()
+    while len(seconds) < _LEAST_ROUNDS or (
+        len(seconds) < _MOST_ROUNDS and time.perf_counter() - began < _LEAST_SECONDS
+    ):
+        started = time.perf_counter()
+        translate(student, sentences, options)
+        between = time.perf_counter()
+        translate(teacher, sentences, options)
+        seconds.append((between - started, time.perf_counter() - between))
+    faster = statistics.median(theirs / ours for ours, theirs in seconds)
+    return faster, len(sentences) / statistics.median(ours for ours, _ in seconds)

@@ -5,6 +5,8 @@ their teacher writes (Kim and Rush 2016), for which see `runs/teaching.py`.
 """
 
 import dataclasses
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,28 +83,46 @@ def student_of(teacher: TaskModel, settings: DistilSettings) -> TaskModel:
     return student
 
 
+def alike(student: Seq2Seq, teacher: Seq2Seq) -> bool:
+    """Whether a student can begin as part of its teacher: but for dropout it is the same, and no deeper."""
+    if type(student) is not type(teacher):
+        return False
+    ours, theirs = (
+        {
+            name: value
+            for name, value in dataclasses.asdict(model.config).items()
+            if not name.endswith(("num_layers", "dropout"))
+        }
+        for model in (student, teacher)
+    )
+    depths, limits = (_depths(model.state_dict()) for model in (student, teacher))
+    return ours == theirs and all(depths[stack] <= limits[stack] for stack in depths)
+
+
 def begin_with(student: Encoder | Seq2Seq, teacher: Encoder | Seq2Seq) -> None:
-    """Give a student the teacher's weights that have its names and shapes; of a longer stack evenly spaced layers."""
+    """Give a student the weights of a teacher that is like it but deeper: of a longer stack evenly spaced layers."""
     theirs, ours = teacher.state_dict(), student.state_dict()
     depths = [_depths(weights) for weights in (theirs, ours)]
     found: dict[str, Tensor] = {}
-    for name, value in ours.items():
-        source, (stack, _, rest) = name, name.partition(".")
-        number, dot, rest = rest.partition(".")
-        if dot and number.isdigit() and stack in depths[0]:
-            source = f"{stack}.{int(number) * depths[0][stack] // depths[1][stack]}.{rest}"
-        if source in theirs and theirs[source].shape == value.shape:
-            found[name] = theirs[source]
-    student.load_state_dict(found, strict=False)
+    for name in ours:
+        source = name
+        if place := _LAYER.match(name):
+            stack, number = place["stack"], int(place["number"])
+            chosen = number * depths[0][stack] // depths[1][stack]
+            source = name[: place.start("number")] + str(chosen) + name[place.end("number") :]
+        found[name] = theirs[source]
+    student.load_state_dict(found)
 
 
-def _depths(weights: dict[str, Tensor]) -> dict[str, int]:
-    """How many layers each stack has: of "encoder.3.attention.query.weight" the stack is "encoder"."""
+# "encoder.3.attention.query.weight", and torch's own names of recurrent layers: "encoder.weight_ih_l3".
+_LAYER = re.compile(r"(?P<stack>\w+)\.(?:\w+_l)?(?P<number>\d+)(?:\.|$)")
+
+
+def _depths(weights: Iterable[str]) -> dict[str, int]:
+    """How many layers each stack has."""
     found: dict[str, int] = {}
-    for name in weights:
-        stack, _, rest = name.partition(".")
-        if (number := rest.partition(".")[0]).isdigit():
-            found[stack] = max(found.get(stack, 0), int(number) + 1)
+    for place in filter(None, map(_LAYER.match, weights)):
+        found[place["stack"]] = max(found.get(place["stack"], 0), int(place["number"]) + 1)
     return found
 
 

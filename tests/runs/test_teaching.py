@@ -1,8 +1,11 @@
 """A student learns what its teacher writes, goes on bit for bit wherever it was stopped, and is compared with it."""
 
+import dataclasses
 import json
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,10 @@ import tiny_run
 from tiny_run import Listener, outcome, train
 
 import regard
-from regard.errors import CheckpointError, ConfigError, DataError, ModelError
+from regard.config import to_dict
+from regard.data.pairs import fingerprint
+from regard.errors import CheckpointError, ConfigError, DataError, ModelError, Stopped
+from regard.models import build
 from regard.runs import teaching
 from regard.runs.bases import translator_base
 from regard.runs.data import load_pairs
@@ -21,6 +27,8 @@ from regard.training.distil import TranslatorDistilSettings
 from regard.translation import Translation
 
 TRAINING = {**tiny_run.TABLES["training"], "max_steps": 20, "validate_every": 10}
+FACTS = {"data": "a", "versions": {}, "threads": 1}
+GREEDY = regard.SearchOptions(beam_size=1)
 SMALLER = {"model": {"feed_forward_size": 12, "decoder_feed_forward_size": 12}, "training": TRAINING}
 
 
@@ -50,54 +58,93 @@ def teach(out: Path, teacher: Path, data: Path, tables: dict[str, dict[str, Any]
 
 
 def translations(out: Path) -> list[str]:
-    return [text for path in sorted((out / "teacher").iterdir()) for text in json.loads(path.read_bytes())]
+    paths = sorted((out / "teacher").glob("part-*.json"))
+    return [text for path in paths for text in json.loads(path.read_bytes())["texts"]]
 
 
 def test_it_learns_what_its_teacher_writes(tmp_path: Path, teacher: Path, data: Path) -> None:
     listener = teach(tmp_path, teacher, data)
-    pairs, _ = load_pairs(settings(teacher, data).data, [str(data / "train.tsv")], "train")
+    pairs, dev = (
+        load_pairs(settings(teacher, data).data, [str(data / f"{name}.tsv")], "train")[0] for name in ("train", "dev")
+    )
     written = regard.load(teacher).translate(pairs.sources)
     unusable = {"empty", "truncated", "repetition"}
     expected = ["" if unusable & set(each.flags) else each.text for each in written]
-    assert sorted(translations(tmp_path)) == sorted(expected)
+    assert translations(tmp_path) == expected
     assert sum(text != target for text, target in zip(expected, pairs.targets, strict=True) if text) > 0
-    assert listener.notes[-1].startswith("dev chrF ")
-    assert re.search(r"; [\d,]+ sentences/s, its teacher [\d,]+ \(\d+\.\d\d times as fast\); ", listener.notes[-1])
+    shape = r"dev chrF \d+\.\d, its teacher \d+\.\d; \d+\.\d\d times as fast \([\d,]+ sentences/s: 8 of dev, beam 1\); "
+    assert re.match(shape, listener.notes[-1])
+    chrf = regard.evaluation.metrics.quick(
+        [each.text for each in regard.load(teacher).translate(dev.sources, GREEDY)], dev.targets, "chrf"
+    )
+    assert f"its teacher {chrf:.1f};" in listener.notes[-1]
     student = regard.load(tmp_path)
     assert (student.engine.model.config.feed_forward_size, student.engine.model.config.num_layers) == (12, 1)
-    assert student.engine.tokens.save(tmp_path) == regard.load(teacher).engine.tokens.save(tmp_path)
+    assert student.engine.tokens.parts() == regard.load(teacher).engine.tokens.parts()
     card = (tmp_path / "model" / "README.md").read_text()
     assert f"A student of {teacher}, taught with its translations with regard" in card
-    assert f"Beside its teacher: {listener.notes[-1].partition(';')[0]};" in card
+    assert f"Beside its teacher: {listener.notes[-1]}." in card
+    assert f"sha256 of the pairs: {fingerprint(pairs)}" in card
+    assert teach(tmp_path, teacher, data).notes[-1] == listener.notes[-1], "measured once"
 
 
 def test_it_goes_on_bit_for_bit_wherever_it_was_stopped(
     tmp_path: Path, teacher: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teach(tmp_path / "whole", teacher, data)
-    translate, parts = teaching.translate, []
+    parts, translate, count = tmp_path / "parts", teaching.translate, [0]
 
-    def dying(*arguments: Any) -> list[Translation]:
-        parts.append(1)
-        if len(parts) == 3:
-            raise KeyboardInterrupt
+    def counted(*arguments: Any) -> list[Translation]:
+        count[0] += 1
+        if count[0] == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
         return translate(*arguments)
 
-    monkeypatch.setattr(teaching, "translate", dying)
-    with pytest.raises(KeyboardInterrupt):
-        teach(tmp_path / "parts", teacher, data)
-    assert len(translations(tmp_path / "parts")) == 80
-    damaged = next((tmp_path / "parts" / "teacher").iterdir())
-    damaged.write_bytes(damaged.read_bytes()[:50])
+    monkeypatch.setattr(teaching, "translate", counted)
+    with pytest.raises(Stopped, match="80 of 150 sentences translated; the same command goes on from there") as stopped:
+        teach(parts, teacher, data)
+    assert stopped.value.exit_status == 143
+    assert len(translations(parts)) == 80
+    first, second = (parts / "teacher" / f"part-{number:06}.json" for number in (0, 1))
+    first.write_bytes(first.read_bytes()[:50])
+    changed = json.loads(second.read_bytes())
+    second.write_text(json.dumps({**changed, "texts": ["1", *changed["texts"][1:]]}))
     with monkeypatch.context() as patch:
         patch.setattr(Listener, "progress", lambda self, progress, *_: _stop(progress.step == 13))
         with pytest.raises(KeyboardInterrupt):
-            teach(tmp_path / "parts", teacher, data)
-    assert parts == [1] * 6  # two that were whole, one cut off, that one and another again, the damaged one again
-    monkeypatch.undo()
-    monkeypatch.setattr(teaching, "_PART", 40)
-    assert teach(tmp_path / "parts", teacher, data).notes[-2] == "going on from step-000010"
-    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+            teach(parts, teacher, data)
+    assert count == [6]  # two, these two again, and two more
+    second.write_text("[" * 200_000)
+    listener = teach(parts, teacher, data)
+    assert f"{second}: is damaged, and is translated again." in listener.notes
+    assert "going on from step-000010" in listener.notes
+    assert outcome(parts) == outcome(tmp_path / "whole")
+    assert translations(parts) == translations(tmp_path / "whole")
+
+
+def test_other_data_is_refused_before_it_is_translated(
+    tmp_path: Path, teacher: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "data"
+    shutil.copytree(data, other)
+    teach(tmp_path / "run", teacher, other)
+    lines = (other / "train.tsv").read_text().split("\n")
+    (other / "train.tsv").write_text("\n".join([f"{lines[0]} 1", *lines[1:]]))
+    monkeypatch.setattr(teaching, "translate", None)
+    with pytest.raises(CheckpointError, match="teacher: holds translations of other training data"):
+        teach(tmp_path / "run", teacher, other)
+    (other / "train.tsv").write_text("\n".join(lines))
+    (other / "dev.tsv").write_text("1\t2\n")
+    with pytest.raises(CheckpointError, match="was trained with other dev data"):
+        teach(tmp_path / "run", teacher, other)
+
+
+def test_another_number_of_threads_is_told(tmp_path: Path, teacher: Path, data: Path) -> None:
+    teach(tmp_path, teacher, data)
+    facts = tmp_path / "teacher" / "facts.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_bytes()), "threads": 7}))
+    notes = teach(tmp_path, teacher, data).notes
+    assert "threads were 7 and are now 1: what the teacher translates from here on may differ in places." in notes
 
 
 def _stop(now: bool) -> None:
@@ -111,18 +158,20 @@ def test_the_nearest_translation_is_chosen(tmp_path: Path, teacher: Path, data: 
     teach(tmp_path / "likeliest", teacher, data)
     teach(tmp_path / "nearest", teacher, data, {**SMALLER, "distil": {"choose": "nearest", "beam_size": 3}})
     pairs, _ = load_pairs(settings(teacher, data).data, [str(data / "train.tsv")], "train")
-    references = dict(zip(pairs.sources, pairs.targets, strict=True))
     options = regard.SearchOptions(beam_size=3, n_best=3)
+    unusable = {"empty", "truncated", "repetition"}
+    written = regard.load(teacher).translate(list(pairs.sources), options)
     expected = []
-    for written in regard.load(teacher).translate(list(pairs.sources), options):
+    for result, reference in zip(written, pairs.targets, strict=True):
         score = {
-            each.text: CHRF().sentence_score(each.text, [references[written.source]]).score
-            for each in written.alternatives
+            each.text: CHRF().sentence_score(each.text, [reference]).score
+            for each in result.alternatives
+            if not unusable & set(each.flags)
         }
-        usable = not {"empty", "truncated", "repetition"} & set(written.flags)
-        expected.append(max(score, key=lambda text: score[text]) if usable else "")
-    assert sorted(translations(tmp_path / "nearest")) == sorted(expected)
-    assert sorted(expected) != sorted(translations(tmp_path / "likeliest"))
+        expected.append(max(score, key=lambda text: score[text], default=""))
+    assert translations(tmp_path / "nearest") == expected
+    assert expected != translations(tmp_path / "likeliest")
+    assert any(unusable & set(result.flags) and text for result, text in zip(written, expected, strict=True))
 
 
 def test_what_cannot_be_learnt_is_left_out(
@@ -139,21 +188,22 @@ def test_what_cannot_be_learnt_is_left_out(
         lambda engine, lines, options: [Translation(x, "y", flags.get(next(count), ())) for x in lines],
     )
     listener = Listener()
-    taught = teaching.taught(tmp_path, loaded, pairs, TranslatorDistilSettings(), listener)
+    taught = teaching.taught(tmp_path, loaded, pairs, TranslatorDistilSettings(), FACTS, listener)
     assert taught.sources == [text for number, text in enumerate(pairs.sources) if number not in (1, 5, 40)]
     assert set(taught.targets) == {"y"}
     assert list(taught.lines[:4]) == [1, 3, 4, 5]
-    assert listener.notes[-1] == "3 translations of the teacher were left out: cut short, repeating or empty"
+    told = "the teacher's translations: 147 to learn from, 3 left out (cut short, repeating, empty)"
+    assert listener.notes == [told]
     monkeypatch.setattr(teaching, "translate", lambda engine, lines, options: [Translation(x, "") for x in lines])
     with pytest.raises(DataError, match="of 150 translations that the teacher wrote none can be learnt from"):
-        teaching.taught(tmp_path / "run", loaded, pairs, TranslatorDistilSettings(), listener)
+        teaching.taught(tmp_path / "run", loaded, pairs, TranslatorDistilSettings(), FACTS, listener)
 
 
 def test_a_student_is_smaller_and_of_one_teacher(tmp_path: Path, teacher: Path, data: Path) -> None:
     with pytest.raises(
         ModelError, match=r"the student would have ([\d,]+) parameters and its teacher has \1: it would"
     ):
-        teach(tmp_path / "run", teacher, data, {"training": TRAINING})
+        teach(tmp_path / "run", teacher, data, {"model": {"hidden_size": 16}, "training": TRAINING})
     teach(tmp_path / "run", teacher, data)
     other = tmp_path / "other"
     shutil.copytree(teacher, other)
@@ -163,6 +213,9 @@ def test_a_student_is_smaller_and_of_one_teacher(tmp_path: Path, teacher: Path, 
 
 def test_sizes_follow_the_teacher(teacher: Path, data: Path) -> None:
     loaded, digest = translator_base(str(teacher))
+    narrow, deep = loaded.model, build("transformer", {**to_dict(loaded.model.config), "num_layers": 3})
+    assert to_dict(narrow.config) | settings(teacher, data, {}).model == to_dict(narrow.config) | {"hidden_size": 8}
+    loaded = dataclasses.replace(loaded, model=deep)
 
     def student(tables: dict[str, dict[str, Any]]) -> Settings:
         return settings_of_student(tables, DataSettings(train=("x.tsv",)), 1_000, "T", loaded, digest, "test")
@@ -193,7 +246,10 @@ def test_sizes_follow_the_teacher(teacher: Path, data: Path) -> None:
                 {"tokens": {"vocab_size": 99}},
                 "cannot become 99: a student reads and writes with its teacher's tokenizer",
             ),
-            ({"model": {"arch": "lstm"}}, "unknown architecture 'lstm'"),
+            ({"model": {"arch": "lstm"}, "distil": {"layers": 2}}, "unknown architecture 'lstm'"),
+            ({"model": {"arch": [1]}}, r"unknown architecture \[1\]"),
+            ({"model": {"base": "U"}}, "model.base is another than that of T, the teacher that was named"),
+            ({"data": {"old_dev": ["x"]}}, "old_dev does nothing here"),
             ({"heads": {}}, r"unknown table \[heads\]"),
         ]:
             with pytest.raises(ConfigError, match=message):

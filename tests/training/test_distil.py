@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from regard.errors import ConfigError, ModelError
 from regard.models import build
 from regard.models.protocol import Seq2Seq
 from regard.nn.padded import pad
-from regard.training.distil import DistilSettings, begin_with, distil_loss, student_of
+from regard.training.distil import DistilSettings, alike, begin_with, distil_loss, student_of
 from regard.training.examples import LabelBatch, encode_labelled
 
 TEXTS = ["the cat sees", "a dog", "the bird sings to the cat"]
@@ -52,28 +53,52 @@ def test_a_student_has_every_second_layer(tokens: TextTokens) -> None:
         student_of(make_encoder(tokens, "mask", num_layers=1), DistilSettings())
 
 
-def test_a_student_that_translates_begins_with_what_it_has_in_common_with_its_teacher() -> None:
-    def made(arch: str, **sizes: int) -> tuple[Seq2Seq, dict[str, torch.Tensor]]:
-        model = build(arch, {"vocab_size": 30, **SIZES[arch], **sizes})
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter)
-        return model, dict(model.named_parameters())
+def made(arch: str, **sizes: Any) -> tuple[Seq2Seq, dict[str, torch.Tensor]]:
+    model = build(arch, {"vocab_size": 30, **SIZES[arch], **sizes})
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    return model, dict(model.named_parameters())
 
-    teacher, theirs = made("transformer", num_layers=4)
-    student, mine = made("transformer", num_layers=4, decoder_num_layers=2, decoder_feed_forward_size=20)
-    before = {name: value.clone() for name, value in mine.items()}
+
+@pytest.mark.parametrize(
+    ("arch", "deep", "shallow", "moved"),
+    [
+        ("transformer", {"num_layers": 4}, {"num_layers": 4, "decoder_num_layers": 2}, ("decoder.1.", "decoder.2.")),
+        (
+            "gnmt",
+            {"num_layers": 5},
+            {"num_layers": 3, "dropout": 0.5},
+            ("coder.1.", "coder.2."),
+        ),  # above the bottom one
+        ("rnn", {"num_layers": 4}, {"num_layers": 2}, ("_l1", "_l2")),
+        ("rnnsearch", {}, {"dropout": 0.5}, ("", "")),
+    ],
+)
+def test_a_student_that_translates_begins_as_part_of_its_teacher(
+    arch: str, deep: dict[str, Any], shallow: dict[str, Any], moved: tuple[str, str]
+) -> None:
+    teacher, theirs = made(arch, **deep)
+    student, mine = made(arch, **shallow)
+    assert alike(student, teacher)
     begin_with(student, teacher)
     for name, value in mine.items():
-        source = name.replace("decoder.1.", "decoder.2.")
-        wider = "feed_forward" in name and name.startswith("decoder") and value.shape != theirs[source].shape
-        assert torch.equal(value, before[name] if wider else theirs[source]), name
-    assert sum(torch.equal(value, before[name]) for name, value in mine.items()) == 6  # of two layers
-    deep, theirs = made("gnmt", num_layers=5)
-    shallow, mine = made("gnmt", num_layers=3)
-    begin_with(shallow, deep)
-    for name, value in mine.items():
-        source = name.replace("coder.1.", "coder.2.")  # of four above the bottom two stay, the first and the third
-        assert torch.equal(value, theirs[source]), name
+        assert torch.equal(value, theirs[name.replace(*moved)]), name
+
+
+@pytest.mark.parametrize(
+    ("arch", "sizes"),
+    [
+        ("transformer", {"norm_place": "post"}),
+        ("transformer", {"num_heads": 1}),
+        ("transformer", {"feed_forward_size": 20}),
+        ("transformer", {"num_layers": 3}),
+        ("transformer", {"max_length": 300}),
+        ("rnn", {}),
+    ],
+)
+def test_another_kind_of_student_does_not(arch: str, sizes: dict[str, Any]) -> None:
+    assert alike(made("transformer")[0], made("transformer")[0])
+    assert not alike(made(arch, **sizes)[0], made("transformer")[0])
 
 
 def test_a_student_has_no_head_that_it_is_not_taught(tokens: TextTokens) -> None:
