@@ -1,19 +1,17 @@
 """Alignment error rate of a statistical aligner (eflomal), trained on the pairs that our translators are trained on.
 
 eflomal (Östling and Tiedemann 2016; IBM models 1 to 3 with an HMM, Gibbs sampling) is a program of its own under the
-GPL, run as such and never imported. It wants an environment of its own:
+GPL, run as such and never imported. It wants an environment of its own; our side is `recipes/alignments/run.sh`, which
+also prepares the pairs, each a lower-cased word or mark with spaces around, as `make_data.py` there does by itself:
 
     python3 -m venv peer && peer/bin/pip install eflomal==2.0.0
-    PATH="$PWD/peer/bin:$PATH" python bench/alignment_peer.py
+    python recipes/alignments/make_data.py fr ../shared/data runs/align-fr-data
+    PATH="$PWD/peer/bin:$PATH" python bench/alignment_peer.py runs/align-fr-data
 
-Without it, or without the data sets, this says so and ends. Our side of the comparison is `recipes/alignments/run.sh`.
-
-It aligns words, we translate pieces: training text is split here into lower-cased words much as the gold files are, and
-the gold pairs stand among the training pairs, without their links, as is usual for aligners that learn what they align.
+Without the program, or without the pairs, this says so and ends. The gold pairs stand among the training pairs, without
+their links, as is usual for aligners that learn what they align.
 """
 
-import os
-import re
 import shutil
 import subprocess
 import sys
@@ -25,40 +23,25 @@ from regard.data.filters import Filters
 from regard.data.pairs import load
 from regard.evaluation.alignment import Link, alignment_error_rate, parse_links, read_gold, symmetrize
 
-# name, gold pairs, training pairs
-SETS = [
-    ("en-fr Hansards", "alignments/en-fr.hansards.tsv.gz", ["tatoeba/en-fr.train.tsv.gz", "news/en-fr.train.tsv.gz"]),
-    (
-        "en-pt Europarl",
-        "alignments/en-pt.europarl.tsv.gz",
-        [
-            *("tatoeba/en-pt.train.tsv.gz", "tatoeba/en-pt.pivot.tsv.gz"),
-            *(f"docs-en-pt/{name}.train.tsv.gz" for name in ("debian-handbook", "libreoffice-help", "python-docs")),
-            "bible-en-pt/kjv-almeida.tsv.gz",
-        ],
-    ),
-]
-WORD = re.compile(r"\w+['’]|\w+(?:-\w+)*|[^\w\s]")
 
-
-def main() -> int:
-    data = Path(os.environ.get("REGARD_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if shutil.which("eflomal-align") is None or not data.is_dir():
-        print("alignment_peer: skipped, eflomal-align or the data sets are not here; its first lines say how.")
+def main(folders: Sequence[str]) -> int:
+    """Score each folder of `recipes/alignments/make_data.py`."""
+    missing = [folder for folder in folders if not (Path(folder) / "gold-test.tsv").is_file()]
+    if shutil.which("eflomal-align") is None or missing or not folders:
+        print("alignment_peer: skipped, eflomal-align or the pairs are not here; its first lines say how.")
         return 0
-    for name, gold_file, training in SETS:
-        files = [str(data / file) for file in training if (data / file).is_file()]
-        gold = list(read_gold(data / gold_file))
-        pairs, _ = load(files, filters=Filters())
+    for folder in map(Path, folders):
+        gold = list(read_gold(folder / "gold-test.tsv"))
+        pairs, _ = load([str(folder / "train.tsv")], filters=Filters())
         sides = [
-            [" ".join(WORD.findall(text.lower())) for text in texts] + [" ".join(words).lower() for words in golds]
+            [*texts, *(" ".join(words) for words in golds)]
             for texts, golds in (
                 (pairs.sources, [pair.source for pair in gold]),
                 (pairs.targets, [pair.target for pair in gold]),
             )
         ]
         forward, reverse = (links[-len(gold) :] for links in align(*sides))
-        print(f"{name}: {len(gold)} sentences, {len(pairs):,} training pairs ({' '.join(training)})")
+        print(f"{folder}: {len(gold)} sentences, {len(pairs):,} training pairs")
         both = [symmetrize(there, back, "grow-diag-final-and") for there, back in zip(forward, reverse, strict=True)]
         for way, links in (("forward", forward), ("reverse", reverse), ("grow-diag-final-and", both)):
             score = alignment_error_rate(links, [pair.sure for pair in gold], [pair.possible for pair in gold])
@@ -88,4 +71,4 @@ def align(sources: Sequence[str], targets: Sequence[str]) -> tuple[list[set[Link
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

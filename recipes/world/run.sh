@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
 # Half an hour on one core for one architecture on the built-in corpus; then, on its test sentences, quality by length,
 # *it*, alignments and heads: recipes/world/run.sh ARCH [RUNS-FOLDER]
-# ARCH is a .toml file of this folder without its suffix: rnn, rnnsearch, gnmt or transformer.
+# ARCH is a .toml file of this folder without its suffix: rnn, rnnsearch, gnmt or transformer. RNNsearch is trained in both
+# directions, on two cores: its attention asks before the word is known, and two such guesses are better than one.
 set -euo pipefail
 arch=$1 runs=${2:-runs}
 here=$(cd "$(dirname "$0")" && pwd)
 run=$runs/world-$arch
+both=()
+if [ "$arch" = rnnsearch ]; then
+    both=(--reverse-model "$run-reverse")
+    regard train world:100000 --reverse -c "$here/$arch.toml" --out "$run-reverse" &
+fi
 regard train world:100000 -c "$here/$arch.toml" --out "$run"
+wait  # for the other direction, if there is one
 regard evaluate "$run" world:3000 --out "$run/test.pt"
 if [ "$arch" != rnn ]; then  # it has no attention
-    regard align "$run" --dev world:500 --gold world:1000
+    regard align "$run" "${both[@]}" --dev world:500 --gold world:1000
     regard heads "$run" world:1000 --find coreference --dev world:500
 fi
