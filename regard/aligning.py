@@ -14,10 +14,13 @@ from regard.data.filters import Filters
 from regard.data.pairs import draw_world
 from regard.data.pairs import load as load_pairs
 from regard.data.world import WorldPair
-from regard.errors import DataError, InputError, ModelError
+from regard.errors import ConfigError, DataError, InputError, ModelError
 from regard.evaluation import alignment
 from regard.evaluation.alignment import AlignmentScore, GoldPair, Link
 
+# How two directions are joined: by their weights, or by their links as `evaluation.alignment.symmetrize` says.
+AGREEMENT = "agreement"
+SYMMETRIZATIONS = (AGREEMENT, *alignment.SYMMETRIZATIONS)
 _STRETCH_CELLS = 1_000_000  # of the weights of one head
 Groups = list[list[int]]
 Links = set[Link]
@@ -128,10 +131,12 @@ def align(
     Raises:
         ModelError: the model has no attention to its source, or cannot take a pair whole.
     """
-    return [
-        alignment.from_weights(way.of(weights), method, threshold=threshold)
-        for weights in word_weights(model, pairs, shifted=way.shifted)
-    ]
+    return [alignment.from_weights(weights, method, threshold=threshold) for weights in _read(model, pairs, way)]
+
+
+def _read(model: Model, pairs: Sequence[CountedPair], way: Way) -> Iterator[np.ndarray]:
+    """The weights of each pair that a way reads, (target words, source words)."""
+    return (way.of(weights) for weights in word_weights(model, pairs, shifted=way.shifted))
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ class AlignReport:
     links: list[Links]
     way: Way
     reverse_way: Way | None  # of the model that translates the other way
+    symmetrization: str | None  # how the two were joined
     dev: AlignmentScore | None  # of the model alone, on the pairs its way was chosen on
     score: AlignmentScore | None
     untrained: list[float]  # alignment error rates of the same choice over models with random weights
@@ -150,7 +156,7 @@ class AlignReport:
         chosen = f" (chosen: alignment error {self.dev.aer:.3f} on dev)" if self.dev else ""
         lines = [f"read from: {self.way}{chosen}"]
         if self.reverse_way is not None:
-            lines.append(f"and from the other direction: {self.reverse_way}")
+            lines.append(f"and from the other direction: {self.reverse_way}; joined by {self.symmetrization}")
         if self.score is not None:
             lines.append(
                 f"alignment error rate {self.score.aer:.3f}   precision {self.score.precision:.3f}   recall "
@@ -177,7 +183,7 @@ def align_pairs(
     method: str = "argmax",
     threshold: float | None = None,
     reverse_model: Model | None = None,
-    symmetrization: str = "grow-diag-final-and",
+    symmetrization: str = AGREEMENT,
     seeds: int = 0,
 ) -> AlignReport:
     """Align pairs, and score them where they carry gold links.
@@ -186,7 +192,8 @@ def align_pairs(
         dev: gold pairs to choose layer and head on, for each model by itself; the pairs themselves are never chosen on.
         way: which weights to read, if there are no dev pairs; None: the mean of all layers and heads.
         reverse_model: a model of the other direction, whose links are combined with this one's.
-        symmetrization: how; see `evaluation.alignment.symmetrize`.
+        symmetrization: how. "agreement": the weights of both are multiplied (`evaluation.alignment.agreement`), read
+            from either side, and those links joined by grow-diag-final-and; or see `evaluation.alignment.symmetrize`.
         seeds: with gold, also make the same choice over so many models with random weights: the best of many heads is
             a selection, and this is what selection alone gives.
 
@@ -196,21 +203,28 @@ def align_pairs(
     settings: dict[str, Any] = {"method": method, "threshold": threshold}
     turned_dev, turned_pairs = ([turned_pair(pair) for pair in each] for each in (dev, pairs))
 
-    def one_way(
-        model: Model, dev: Sequence[CountedPair], pairs: Sequence[CountedPair]
-    ) -> tuple[list[Links], Way, AlignmentScore | None]:
-        chosen, dev_score = choose(model, dev, **settings) if dev else (way or Way(), None)
-        return align(model, pairs, chosen, **settings), chosen, dev_score
+    if symmetrization not in SYMMETRIZATIONS:
+        raise ConfigError(f"symmetrization {symmetrization!r} is unknown; choose from {', '.join(SYMMETRIZATIONS)}.")
+
+    def one_way(model: Model, dev: Sequence[CountedPair]) -> tuple[Way, AlignmentScore | None]:
+        return choose(model, dev, **settings) if dev else (way or Way(), None)
 
     def both_ways(model: Model, reverse: Model | None) -> tuple[list[Links], Way, Way | None, AlignmentScore | None]:
-        links, chosen, dev_score = one_way(model, dev, pairs)
+        chosen, dev_score = one_way(model, dev)
         if reverse is None:
-            return links, chosen, None, dev_score
-        backward, reverse_way, _ = one_way(reverse, turned_dev, turned_pairs)
-        both = [
-            alignment.symmetrize(there, turned(back), symmetrization)
-            for there, back in zip(links, backward, strict=True)
-        ]
+            return align(model, pairs, chosen, **settings), chosen, None, dev_score
+        reverse_way, _ = one_way(reverse, turned_dev)
+        if symmetrization == AGREEMENT:
+            weights = zip(_read(model, pairs, chosen), _read(reverse, turned_pairs, reverse_way), strict=True)
+            agreed = [alignment.agreement(there, back) for there, back in weights]
+            sides = [[alignment.from_weights(each, **settings) for each in agreed]]
+            sides += [[turned(alignment.from_weights(each.T, **settings)) for each in agreed]]
+            joining = "grow-diag-final-and"
+        else:
+            sides = [align(model, pairs, chosen, **settings)]
+            sides += [[turned(links) for links in align(reverse, turned_pairs, reverse_way, **settings)]]
+            joining = symmetrization
+        both = [alignment.symmetrize(there, back, joining) for there, back in zip(*sides, strict=True)]
         return both, chosen, reverse_way, dev_score
 
     links, chosen, reverse_way, dev_score = both_ways(model, reverse_model)
@@ -219,7 +233,9 @@ def align_pairs(
     for seed in range(seeds if has_gold and dev else 0):
         twins = untrained(model, seed), None if reverse_model is None else untrained(reverse_model, seed)
         rates.append(score(both_ways(*twins)[0], pairs).aer)
-    return AlignReport(links, chosen, reverse_way, dev_score, score(links, pairs) if has_gold else None, rates)
+    joined = None if reverse_model is None else symmetrization
+    scored = score(links, pairs) if has_gold else None
+    return AlignReport(links, chosen, reverse_way, joined, dev_score, scored, rates)
 
 
 def untrained(model: Model, seed: int) -> Model:

@@ -14,7 +14,7 @@ from regard import aligning
 from regard.aligning import CountedPair, Way
 from regard.api import Model
 from regard.data import world
-from regard.errors import DataError, ModelError
+from regard.errors import ConfigError, DataError, ModelError
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +181,32 @@ def test_word_weights_merge_pieces(pairs: list[CountedPair]) -> None:
         expected[target, source] = True
     np.testing.assert_array_equal(weights[1, 0] > 0, expected)
     assert (weights[0].argmax(-1) == 0).all()
+
+
+def test_agreement_overrules_what_one_direction_prefers(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = CountedPair.of_text("the cat sleeps", "o gato dorme")
+    forward = np.array([[0.6, 0.4, 0.0], [0.5, 0.4, 0.1], [0.0, 0.3, 0.7]])  # (target, source): "gato" looks at "the"
+    backward = np.array([[0.9, 0.1, 0.0], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9]])  # (source, target)
+    weights = {"there": forward, "back": backward}
+
+    def word_weights(model: Any, pairs: Sequence[CountedPair], *, shifted: bool) -> Any:
+        return iter([weights[model][None, None]] * len(pairs))
+
+    monkeypatch.setattr(aligning, "word_weights", word_weights)
+
+    def links(**how: Any) -> set[tuple[int, int]]:
+        models: Any = "there", "back"
+        return aligning.align_pairs(models[0], [pair], way=Way(0, 0), reverse_model=models[1], **how).links[0]
+
+    diagonal = {(0, 0), (1, 1), (2, 2)}
+    assert links() == links(symmetrization="agreement") == diagonal
+    assert links(symmetrization="union") == diagonal | {(0, 1)}
+    # √(0.4 · 0.8) = 0.57 and √(0.5 · 0.1) = 0.22
+    assert links(method="threshold", threshold=0.5) == diagonal
+    assert links(method="threshold", threshold=0.19) == diagonal | {(0, 1), (1, 0)}
+    assert links(method="threshold", threshold=0.21) == diagonal | {(0, 1)}
+    with pytest.raises(ConfigError, match="symmetrization 'both' is unknown; choose from agreement, "):
+        links(symmetrization="both")
 
 
 def test_the_other_direction_is_turned_round_and_combined(pairs: list[CountedPair]) -> None:

@@ -170,7 +170,9 @@ def align(
     reverse_model: Annotated[Path | None, typer.Option(help="A model of the other direction, to combine with.")] = None,
     symmetrize: Annotated[
         str,
-        typer.Option(help="With --reverse-model: intersection, union or grow-diag-final-and (if nothing is said)."),
+        typer.Option(
+            help="With --reverse-model: agreement (if nothing is said), intersection, union or grow-diag-final-and."
+        ),
     ] = "",
     untrained: Annotated[int, typer.Option(help="Models with random weights to make the same choice over.")] = 3,
     source_language: FromOption = "",
@@ -183,9 +185,9 @@ def align(
     Example: regard align runs/mine --dev dev.gold.tsv --gold test.gold.tsv
     """
     import regard.api
-    from regard.aligning import Way, align_pairs, read_counted, read_text
+    from regard.aligning import AGREEMENT, SYMMETRIZATIONS, Way, align_pairs, read_counted, read_text
     from regard.config import one_of
-    from regard.evaluation.alignment import SYMMETRIZATIONS, format_links
+    from regard.evaluation.alignment import format_links
 
     if symmetrize:
         one_of(symmetrize, SYMMETRIZATIONS, "symmetrization")
@@ -206,7 +208,7 @@ def align(
         method=method,
         threshold=threshold,
         reverse_model=regard.api.load(reverse_model) if reverse_model else None,
-        symmetrization=symmetrize or "grow-diag-final-and",
+        symmetrization=symmetrize or AGREEMENT,
         seeds=untrained,
     )
     if out is not None or not (gold or as_json):

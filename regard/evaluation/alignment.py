@@ -206,6 +206,29 @@ def words_from_pieces(
     return merged.astype(weights.dtype, copy=False)
 
 
+def agreement(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
+    """The geometric mean of the weights of both directions: high where both link the same words.
+
+    Source: Liang et al. 2006, section 3, who multiply the posteriors of two models that align in opposite directions.
+
+    Args:
+        forward: (T, S), of the source-to-target direction.
+        backward: (S, T), of the other.
+
+    Returns:
+        (T, S).
+
+    Raises:
+        ShapeError: weights that are not such matrices, or not all finite.
+    """
+    forward, backward = _matrix(forward), _matrix(backward)
+    if forward.shape != backward.shape[::-1]:
+        raise ShapeError(
+            f"weights of {forward.shape} and of {backward.shape} are not those of one pair, turned around."
+        )
+    return np.sqrt(forward * backward.T)
+
+
 def symmetrize(forward: Set[Link], backward: Set[Link], method: str = "grow-diag-final-and") -> set[Link]:
     """Combine the links found in both directions of translation into one alignment.
 

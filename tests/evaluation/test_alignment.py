@@ -276,3 +276,10 @@ def test_gold_files_read_and_agree_with_themselves(name, num_pairs, has_possible
     assert (sure != possible) == has_possible
     result = alignment.alignment_error_rate(sure, sure, possible)
     assert (result.aer, result.precision, result.recall) == (0, 1, 1)
+
+
+def test_agreement_is_the_geometric_mean_of_both_directions() -> None:
+    forward, backward = np.array([[0.5, 0.25, 0.25]]), np.array([[0.5], [1.0], [0.0]])
+    np.testing.assert_allclose(alignment.agreement(forward, backward), [[0.5, 0.5, 0.0]])
+    with pytest.raises(ShapeError, match=r"weights of \(1, 3\) and of \(1, 3\) are not those of one pair"):
+        alignment.agreement(forward, forward)
