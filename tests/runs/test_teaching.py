@@ -36,13 +36,14 @@ SMALLER = {"model": {"feed_forward_size": 12, "decoder_feed_forward_size": 12}, 
 def teacher(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     """It has learnt a little, and makes mistakes."""
     out = tmp_path_factory.mktemp("teacher") / "run"
-    train(out, data, max_steps=300, learning_rate=0.02, validate_every=300, save_every=300)
+    train(out, data, max_steps=200, learning_rate=0.02, validate_every=200, save_every=200)
     return out
 
 
 @pytest.fixture(autouse=True)
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teaching, "_PART", 40)
+    monkeypatch.setattr(teaching, "_LEAST_SECONDS", 0.0)  # of measuring speed
 
 
 def settings(teacher: Path, data: Path, tables: dict[str, dict[str, Any]] = SMALLER) -> Settings:
