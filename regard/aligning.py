@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from regard.api import Encoder, LanguageModel, Model
+from regard.config import one_of
 from regard.data import world
 from regard.data.filters import Filters
 from regard.data.pairs import draw_world
 from regard.data.pairs import load as load_pairs
 from regard.data.world import WorldPair
-from regard.errors import ConfigError, DataError, InputError, ModelError
+from regard.errors import DataError, InputError, ModelError
 from regard.evaluation import alignment
 from regard.evaluation.alignment import AlignmentScore, GoldPair, Link
 
@@ -203,8 +204,7 @@ def align_pairs(
     settings: dict[str, Any] = {"method": method, "threshold": threshold}
     turned_dev, turned_pairs = ([turned_pair(pair) for pair in each] for each in (dev, pairs))
 
-    if symmetrization not in SYMMETRIZATIONS:
-        raise ConfigError(f"symmetrization {symmetrization!r} is unknown; choose from {', '.join(SYMMETRIZATIONS)}.")
+    one_of(symmetrization, SYMMETRIZATIONS, "symmetrization")
 
     def one_way(model: Model, dev: Sequence[CountedPair]) -> tuple[Way, AlignmentScore | None]:
         return choose(model, dev, **settings) if dev else (way or Way(), None)
@@ -217,14 +217,18 @@ def align_pairs(
         if symmetrization == AGREEMENT:
             weights = zip(_read(model, pairs, chosen), _read(reverse, turned_pairs, reverse_way), strict=True)
             agreed = [alignment.agreement(there, back) for there, back in weights]
-            sides = [[alignment.from_weights(each, **settings) for each in agreed]]
-            sides += [[turned(alignment.from_weights(each.T, **settings)) for each in agreed]]
+            forward, backward = (
+                [alignment.from_weights(each, **settings) for each in side]
+                for side in (agreed, [each.T for each in agreed])
+            )
             joining = "grow-diag-final-and"
         else:
-            sides = [align(model, pairs, chosen, **settings)]
-            sides += [[turned(links) for links in align(reverse, turned_pairs, reverse_way, **settings)]]
+            forward = align(model, pairs, chosen, **settings)
+            backward = align(reverse, turned_pairs, reverse_way, **settings)
             joining = symmetrization
-        both = [alignment.symmetrize(there, back, joining) for there, back in zip(*sides, strict=True)]
+        both = [
+            alignment.symmetrize(there, turned(back), joining) for there, back in zip(forward, backward, strict=True)
+        ]
         return both, chosen, reverse_way, dev_score
 
     links, chosen, reverse_way, dev_score = both_ways(model, reverse_model)

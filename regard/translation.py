@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from regard import flags
@@ -92,32 +92,28 @@ def _join(
 ) -> Translation:
     if not plan:
         return Translation(line, line)
-    text, doubts, score = "", [], 0.0
-    for piece, hypotheses in zip(plan, found, strict=True):
-        best = hypotheses[0]
-        translated = _one_line(tokens.decode(best.ids))
-        text += piece.before + translated
-        doubts += flags.find(piece.text, translated, best.log_probs, best.finished)
-        score += best.score
+    best = [_written(piece, hypotheses[0], tokens) for piece, hypotheses in zip(plan, found, strict=True)]
     end = line[len(line.rstrip()) :]
-    alternatives = ()
+    alternatives: tuple[Alternative, ...] = ()
     if len(plan) == 1:
-        alternatives = tuple(_alternative(plan[0], end, hypothesis, tokens) for hypothesis in found[0])
+        others = [_written(plan[0], hypothesis, tokens) for hypothesis in found[0][1:]]
+        alternatives = tuple(replace(each, text=each.text + end) for each in (*best, *others))
     return Translation(
         source=line,
-        text=text + end,
-        flags=tuple(dict.fromkeys(doubts)),
-        score=score,
+        text="".join(each.text for each in best) + end,
+        flags=tuple(dict.fromkeys(flag for each in best for flag in each.flags)),
+        score=sum((each.score for each in best), 0.0),
         alternatives=alternatives,
         pieces=tuple(tuple(hypotheses[0].ids) for hypotheses in found),
         source_pieces=tuple(tuple(ids) for ids in encoded),
     )
 
 
-def _alternative(piece: _Piece, end: str, hypothesis: Hypothesis, tokens: Tokens) -> Alternative:
+def _written(piece: _Piece, hypothesis: Hypothesis, tokens: Tokens) -> Alternative:
+    """A hypothesis as text, after the white space that stands before its piece."""
     text = _one_line(tokens.decode(hypothesis.ids))
     doubts = flags.find(piece.text, text, hypothesis.log_probs, hypothesis.finished)
-    return Alternative(piece.before + text + end, hypothesis.score, doubts)
+    return Alternative(piece.before + text, hypothesis.score, doubts)
 
 
 def _one_line(text: str) -> str:

@@ -205,7 +205,7 @@ def test_agreement_overrules_what_one_direction_prefers(monkeypatch: pytest.Monk
     assert links(method="threshold", threshold=0.5) == diagonal
     assert links(method="threshold", threshold=0.19) == diagonal | {(0, 1), (1, 0)}
     assert links(method="threshold", threshold=0.21) == diagonal | {(0, 1)}
-    with pytest.raises(ConfigError, match="symmetrization 'both' is unknown; choose from agreement, "):
+    with pytest.raises(ConfigError, match=r"symmetrization 'both' is unknown\. Known are agreement, "):
         links(symmetrization="both")
 
 

@@ -121,7 +121,8 @@ def finetune(
     text_options, old = {"documents": documents}, {"old_dev": old_dev}
     if task == "translate":
         refuse_options(f"--task {task}", labels | text_options)
-        _continue_translator(model, data, out, read_tables(config, settings), dev=dev, **pairs, **old)
+        given = read_tables(config, settings)
+        _train_on(model, data, out, given, student=False, dev=dev, **pairs, **old)
     elif task == "lm":
         refuse_options(f"--task {task}", labels | pairs)
         _continue_language_model(model, data, out, tables_of(config, settings), dev=dev, **text_options, **old)
@@ -161,33 +162,41 @@ def _finetune_encoder(
     reporter.note(f"model: {out / 'model'}   try: regard predict {out}{pair} < text.txt")
 
 
-def _continue_translator(
+def _train_on(
     model: str,
     data: list[str],
     out: Path,
     given: tuple[dict[str, dict[str, Any]], str],
     *,
+    student: bool,
     dev: list[str] | None,
     no_filter: bool,
     **said: object,
 ) -> None:
+    """Train on with a translator, or train a student of it."""
     from regard.evaluation.metrics import make_metric
     from regard.progress import ConsoleReporter
     from regard.runs.bases import translator_base
     from regard.runs.data import dev_pairs_of, prepare_data
-    from regard.runs.settings import DataSettings, settings_on
+    from regard.runs.settings import DataSettings, Settings, settings_of_student, settings_on
 
     tables, where = given
     kept = False if no_filter else None
     data_settings = data_table(DataSettings, tables, where, train=data, dev=dev, filter=kept, **said)
     base, digest = translator_base(model)
-    complete = settings_on(tables, data_settings, model, base, digest, where)
-    make_metric("chrf")  # a missing library shows before the data is read
-    chosen, seed = complete.data, complete.training.seed
+
+    def complete(num_pairs: int) -> Settings:
+        if student:
+            return settings_of_student(tables, data_settings, num_pairs, model, base, digest, where)
+        return settings_on(tables, data_settings, model, base, digest, where)
+
+    checked = complete(1)  # a mistake, and a missing library, show before the data is read
+    make_metric("chrf")
+    chosen, seed = checked.data, checked.training.seed
     reporter = ConsoleReporter()
     old_pairs = dev_pairs_of(chosen, chosen.old_dev, seed) if chosen.old_dev else None
     train_pairs, dev_pairs = prepare_data(chosen, seed, reporter.note)
-    train_translator(out, complete, reporter, train_pairs, dev_pairs, base=base, old_pairs=old_pairs)
+    train_translator(out, complete(len(train_pairs)), reporter, train_pairs, dev_pairs, base=base, old_pairs=old_pairs)
 
 
 def _continue_language_model(
@@ -266,39 +275,10 @@ def distil(
         raise ModelError(f"{teacher}: is {kind.kind}; students learn from encoders and from translators.")
     if kind is Translator:
         refuse_options(f"the student of {kind.kind}", labels)
-        _distil_translator(str(teacher), data, out, (tables, where), dev=dev, **pairs)
+        _train_on(str(teacher), data, out, (tables, where), student=True, dev=dev, **pairs)
     else:
         refuse_options(f"the student of {kind.kind}", pairs)
         _distil_encoder(teacher, data, out, (tables, where), dev=dev, **labels)
-
-
-def _distil_translator(
-    teacher: str,
-    data: list[str],
-    out: Path,
-    given: tuple[dict[str, dict[str, Any]], str],
-    *,
-    dev: list[str] | None,
-    no_filter: bool,
-    **said: object,
-) -> None:
-    from regard.evaluation.metrics import make_metric
-    from regard.progress import ConsoleReporter
-    from regard.runs.bases import translator_base
-    from regard.runs.data import prepare_data
-    from regard.runs.settings import DataSettings, settings_of_student
-
-    tables, where = given
-    kept = False if no_filter else None
-    data_settings = data_table(DataSettings, tables, where, train=data, dev=dev, filter=kept, **said)
-    base, digest = translator_base(teacher)
-    # A mistake, and a missing library, show before the data is read.
-    checked = settings_of_student(tables, data_settings, 1, teacher, base, digest, where)
-    make_metric("chrf")
-    reporter = ConsoleReporter()
-    train_pairs, dev_pairs = prepare_data(checked.data, checked.training.seed, reporter.note)
-    complete = settings_of_student(tables, data_settings, len(train_pairs), teacher, base, digest, where)
-    train_translator(out, complete, reporter, train_pairs, dev_pairs, base=base)
 
 
 def _distil_encoder(

@@ -97,7 +97,7 @@ class Run:
         weights = self.folder.best_weights(best["step"], plan)
         change = balance(before, best, plan.dev_metric) if before else ""
         if self.settings.distil is not None and self.base is not None:
-            student = self._model(tokens)
+            student = self._new_model(tokens)
             copy_weights(weights, dict(student.named_parameters()), self.folder.path)
             change = beside_teacher(self.folder.path, student, self.base.model, new, best)
         self._write_model(model, weights, tokens, train_pairs, dev_pairs, best, change, facts)
