@@ -1,7 +1,8 @@
 """An encoder's labels against those that people gave: for validation in training and for `regard evaluate`."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Judged:
     texts: list[str]  # that were judged
     too_long: int  # texts that the model cannot take whole; they are not judged
     classes: "tuple[np.ndarray, np.ndarray] | None" = None  # of classes: logits (texts, labels) and gold numbers
+    unknown_tags: "dict[str, int]" = field(default_factory=dict)  # words whose tag is none of the head's, by tag
 
 
 def judge(
@@ -44,7 +46,7 @@ def judge(
         resamples: of the bootstrap that gives the scores their intervals; 0: none.
 
     Raises:
-        DataError: no text fits into the model, or a class is none of the head's.
+        DataError: no text fits into the model, a class is none of the head's, or no tag is one of them.
     """
     if inputs is None:
         inputs = engine.tokens.encode_all(rows.texts)
@@ -64,9 +66,15 @@ def judge(
         ]
         guessed = [tags_at(found, wanted) for found, wanted in zip(words, spans, strict=True)]
         wanted = [[span.tag for span in each] for each in spans]
+        unknown = Counter(tag for each in wanted for tag in each if tag not in labels)
+        if unknown.total() == sum(map(len, wanted)):
+            raise DataError(
+                f"the tags {', '.join(sorted(unknown))[:200]} are none of the model's: {', '.join(labels)[:200]}."
+            )
         losses = _tag_losses(logits, [read.spans for read in inputs], spans, labels)
         told = [" ".join(each) for each in wanted], [" ".join(each) for each in guessed]
-        return Judged(label_scores.tags(wanted, guessed, resamples=resamples), losses, *told, shown, too_long)
+        scores = label_scores.tags(wanted, guessed, resamples=resamples)
+        return Judged(scores, losses, *told, shown, too_long, unknown_tags=dict(sorted(unknown.items())))
     names = [label for label in gold if isinstance(label, str)]
     if len(labels) == 1:
         values, real = np.array([each[0] for each in logits], dtype=np.float64), np.array(names, dtype=np.float64)

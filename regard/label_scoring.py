@@ -39,6 +39,7 @@ class LabelReport:
     skipped: dict[str, int]  # texts that were not judged, by reason
     classes: list[ClassRow]  # none for tags and numbers
     calibration_errors: tuple[float, float] | None  # percent, of classes: as they are, and calibrated
+    unknown_tags: dict[str, int]  # words whose tag the model has not learnt, by tag; they count as missed
     outputs: list[str] = field(repr=False)  # the prediction for each judged text
 
     def lines(self) -> list[str]:
@@ -50,6 +51,9 @@ class LabelReport:
         lines.append("")
         lines += [f"  {each.name:<14} {each.value:6.2f}  {each.interval}" for each in self.scores.values()]
         lines.append(f"  {'loss':<14} {self.loss:6.3f}")
+        if self.unknown_tags:
+            listed = ", ".join(f"{tag} {count:,}" for tag, count in self.unknown_tags.items())
+            lines.append(f"  tags that the model has not learnt, counted as missed: {listed}")
         if self.calibration_errors is not None:
             plain, calibrated = self.calibration_errors
             lines.append(f"  {'calibration':<14} {plain:6.2f}  ({calibrated:.2f} with predict --calibrated)")
@@ -101,6 +105,7 @@ def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair
         skipped={**rows.skipped, "longer than the model takes": found.too_long},
         classes=classes,
         calibration_errors=errors,
+        unknown_tags=found.unknown_tags,
         outputs=found.predicted,
     )
 

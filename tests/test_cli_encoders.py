@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,13 @@ def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, revi
     assert "model.max_length is 4,096, but a student takes as many tokens as its teacher" in longer.err
     smaller = run("distil", out, reviews, *COLUMNS, "--out", student, *SMALL)
     assert smaller.status == 0, smaller.err
+    beside = re.search(
+        r"dev accuracy [\d.]+, its teacher [\d.]+; [\d.]+ times as fast \(.* texts/s: .*\); .*", smaller.err
+    )
+    assert beside, smaller.err
+    card = (student / "model" / "README.md").read_text()
+    assert f"# A student of {out}, taught to classify" in card
+    assert f"Beside its teacher: {beside.group()}." in card
     assert json.loads((student / "model" / "config.json").read_text())["model"]["num_layers"] == 1
     report = json.loads(run("evaluate", student, reviews, *COLUMNS, "--json").out)
     assert report["scores"]["accuracy"]["value"] > 90
@@ -161,7 +169,7 @@ def test_mistakes(run: Command, tmp_path: Path, reviews: Path) -> None:
             "table [tokens]",
         ),
         (["finetune", base, tmp_path / "no.tsv", "--task", "classify", "--out", out], "no.tsv: there is no such file"),
-        (["distil", base, reviews, "--out", out], "a teacher for --task classify was expected"),
+        (["distil", base, reviews, *COLUMNS, "--out", out], "a teacher for --task classify was expected"),
         (["pretrain", tmp_path / "no.txt", "--arch", "bert-tiny", "--out", out], "no.txt: there is no such file"),
         (["pretrain", reviews, "--arch", "bert-huge", "--out", out], "no size to begin from nothing with"),
         (["evaluate", base, reviews, *COLUMNS], "it cannot be scored: it has no head that labels"),

@@ -70,6 +70,15 @@ def test_tags_of_words_that_are_cut_in_pieces(tmp_path: Path) -> None:
     assert found.loss == pytest.approx(-(shares[firsts[0], 1] + shares[firsts[1], 0]).item() / 2)  # NEW: not known
 
 
+def test_tags_that_the_model_has_not_learnt_are_counted_and_never_all_of_them(tmp_path: Path) -> None:
+    tokens = make_text_tokens(tmp_path)
+    engine = EncoderEngine(make_encoder(tokens, "tag", ("B-X", "O")), tokens)
+    spans = (TagSpan(0, 3, "O"), TagSpan(4, 8, "NEW"), TagSpan(9, 12, "NEW"))
+    assert judge(engine, ("B-X", "O"), rows_of(["the cats see"], [spans])).unknown_tags == {"NEW": 2}
+    with pytest.raises(DataError, match="the tags NEW are none of the model's: B-X, O"):
+        judge(engine, ("B-X", "O"), rows_of(["cats see"], [(TagSpan(0, 4, "NEW"), TagSpan(5, 8, "NEW"))]))
+
+
 def test_a_span_takes_the_word_over_its_first_character() -> None:
     words = [TaggedWord("U", 0, 1, "B", 1.0), TaggedWord(".", 1, 2, "I", 1.0), TaggedWord("says", 4, 8, "O", 1.0)]
     spans = [TagSpan(0, 2, ""), TagSpan(2, 3, ""), TagSpan(5, 8, "")]

@@ -7,7 +7,7 @@ CSV, TSV and JSON lines hold a text and its label a row, columns by name or by n
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -27,6 +27,14 @@ Text = str | tuple[str, str]
 _LABEL_NAMES, _TEXT_NAMES = ("label",), ("text", "sentence", "sentence1")
 _OTHER_NAMES = ("other", "text_pair", "sentence2")
 _WORD_KEYS, _TAG_KEYS = ("words", "tokens"), ("tags", "ner_tags")
+# What stands over columns; two of these in a first row, and it is no label and no text.
+# What stands over columns; two of these in a first row, and it is no label and no text.
+_HEADING_WORDS = frozenset(
+    {"answer", "body", "category", "class", "comment", "content", "description", "hypothesis", "id", "idx", "index"}
+    | {"label", "message", "other", "premise", "question", "rating", "review", "score", "sentence", "sentence1"}
+    | {"sentence2", "sentiment", "stars", "target", "text", "text_pair", "title", "topic", "tweet"}
+)
+_SHOWN_NAMES = 8  # labels that are listed for people
 
 
 class TagSpan(NamedTuple):
@@ -68,6 +76,7 @@ class LabelledSet:
     labels: list[Label]
     weights: numpy.ndarray  # float32, how often an epoch shows each text on average
     skipped: Counter[str]  # rows that cannot be used, by reason
+    read_from: str = ""  # the columns that label and text were taken from, for people
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -80,8 +89,8 @@ class LabelledSet:
     def names(self) -> list[str]:
         """The different labels or tags, in order."""
         if self.labels and not isinstance(self.labels[0], str):
-            return sorted({span.tag for spans in self.labels for span in spans if not isinstance(span, str)})
-        return sorted({label for label in self.labels if isinstance(label, str)}, key=_natural)
+            return in_order({span.tag for spans in self.labels for span in spans if not isinstance(span, str)})
+        return in_order({label for label in self.labels if isinstance(label, str)})
 
     def line(self) -> str:
         """What was read, for people."""
@@ -90,6 +99,13 @@ class LabelledSet:
         return f"read {read:,} rows, used {len(self):,}" + (
             f", skipped {self.skipped.total():,} ({reasons})" * bool(reasons)
         )
+
+    def what(self) -> str:
+        """Where label and text were found, and which labels there are, for people."""
+        names = self.names()
+        listed = ", ".join(name[:30] for name in names[:_SHOWN_NAMES])
+        more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
+        return f"{f'{self.read_from}; ' if self.read_from else ''}{len(names):,} different labels: {listed}{more}"
 
 
 def load(data: Sequence[str], task: LabelTask, columns: Columns) -> LabelledSet:
@@ -105,9 +121,10 @@ def load(data: Sequence[str], task: LabelTask, columns: Columns) -> LabelledSet:
     labels: list[Label] = []
     weights: list[float] = []
     skipped: Counter[str] = Counter()
+    read_from: dict[str, None] = {}  # in their order, each once
     for argument in data:
         path, weight = path_and_weight(argument)
-        rows = _tagged(path) if task == "tag" else _labelled(path, task, columns)
+        rows = _tagged(path) if task == "tag" else _labelled(path, task, columns, read_from)
         for text, label, reason in rows:
             if reason is None:
                 texts.append(text)
@@ -117,7 +134,8 @@ def load(data: Sequence[str], task: LabelTask, columns: Columns) -> LabelledSet:
                 skipped[reason] += 1
     if not texts:
         raise DataError(f"{', '.join(data)}: no text with a label ({dict(skipped) or 'no rows'}). Check the columns.")
-    return LabelledSet(texts, labels, numpy.array(weights, dtype=numpy.float32), skipped)
+    told = " or ".join(read_from)
+    return LabelledSet(texts, labels, numpy.array(weights, dtype=numpy.float32), skipped, told)
 
 
 def hold_out(rows: LabelledSet, count: int, seed: int) -> tuple[LabelledSet, LabelledSet, int]:
@@ -126,9 +144,23 @@ def hold_out(rows: LabelledSet, count: int, seed: int) -> tuple[LabelledSet, Lab
     Raises:
         DataError: too few rows, or too few different ones.
     """
-    keys = [group_numbers([text if isinstance(text, str) else "\t".join(text) for text in rows.texts])]
-    train, dev = hold_out_rows(keys, count, seed)
+    train, dev = hold_out_rows([group_numbers(_as_one(rows.texts))], count, seed)
     return rows.select(train), rows.select(dev), len(rows) - len(train) - len(dev)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Labels in the order in which a head has them: numbers, then words."""
+    return sorted(names, key=_natural)
+
+
+def num_shared(train: LabelledSet, dev: LabelledSet) -> int:
+    """How many texts of dev also stand in train, by `holding_out.normalise`."""
+    numbers = group_numbers([*_as_one(train.texts), *_as_one(dev.texts)])
+    return int(numpy.isin(numbers[len(train) :], numbers[: len(train)]).sum())
+
+
+def _as_one(texts: Sequence[Text]) -> list[str]:
+    return [text if isinstance(text, str) else "\t".join(text) for text in texts]
 
 
 def fingerprint(rows: LabelledSet) -> str:
@@ -152,7 +184,7 @@ def check_task(task: str) -> LabelTask:
 Found = tuple[Text, Label, str | None]  # the last: why it cannot be used
 
 
-def _labelled(path: Path, task: LabelTask, columns: Columns) -> Iterator[Found]:
+def _labelled(path: Path, task: LabelTask, columns: Columns, read_from: dict[str, None]) -> Iterator[Found]:
     places: _Places | None = None
     for record in read_records(path):
         if record.unusable:
@@ -160,6 +192,7 @@ def _labelled(path: Path, task: LabelTask, columns: Columns) -> Iterator[Found]:
             continue
         if places is None:
             places = _Places.find(path, record, task, columns)
+            read_from[str(places)] = None
             if places.heading:
                 continue
         label, text, other = places.take(path, record)
@@ -196,9 +229,17 @@ class _Places:
             label, text, other = _by_name(path, first.line, where, cells, columns, pair)
             places = [where.index(name) for name in text]
             return cls(where.index(label), tuple(places), where.index(other) if other else None, heading=True)
+        if not given and _is_heading(lowered):
+            raise _no_column(path, first.line, (), cells, pair, "this looks like a heading, but ")
         numbers = [int(columns.label or 1) - 1, *(int(name) - 1 for name in columns.text or ("2",))]
         other_place = int(columns.other or 3) - 1 if pair or columns.other else None
         return cls(numbers[0], tuple(numbers[1:]), other_place, heading=False)
+
+    def __str__(self) -> str:
+        """For people."""
+        texts = [place for place in (*self.text, self.other) if place not in (None, "")]
+        named = [repr(place) if isinstance(place, str) else f"column {place + 1}" for place in (self.label, *texts)]
+        return f"label from {named[0]}, text from {' and '.join(named[1:])}"
 
     def take(self, path: Path, record: Record) -> tuple[str, str, str]:
         """Label, text and second text ("" if there is none)."""
@@ -303,11 +344,21 @@ def _strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-def _no_column(path: Path, line: int, missing: Sequence[str], found: Sequence[str], pair: bool) -> DataError:
-    what = f"no column {', '.join(map(repr, missing))}" if missing else "no label or no text column can be told"
+def _is_heading(cells: Sequence[str]) -> bool:
+    """Whether a first row, in small letters, can be nothing but the names of columns that we do not know."""
+    return sum(cell in _HEADING_WORDS for cell in cells) >= 2 and all(len(cell.split()) <= 3 for cell in cells)
+
+
+def _no_column(
+    path: Path, line: int, missing: Sequence[str], found: Sequence[str], pair: bool, first: str = ""
+) -> DataError:
+    told = f"no column {', '.join(map(repr, missing))}" if missing else "no label or no text column can be told"
     listed = ", ".join(repr(name[:30]) for name in found[:8]) or "none"
     options = "--label and --text" + (" and --other" if pair else "")
-    return DataError(f"{path}, line {line:,}: {what}; there are {listed}. Name the columns with {options}.")
+    numbers = ", or by their numbers if it is none" if first else ""
+    return DataError(
+        f"{path}, line {line:,}: {first}{told}; there are {listed}. Name the columns with {options}{numbers}."
+    )
 
 
 def _natural(label: str) -> tuple[int, float, str]:

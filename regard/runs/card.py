@@ -71,13 +71,17 @@ def write_label_card(
     num_train: int,
     num_dev: int,
     best: Mapping[str, Any],
+    change: str,
     facts: Mapping[str, Any],
 ) -> str:
-    """README.md of a fine-tuned encoder's folder."""
+    """README.md of a fine-tuned encoder's folder; `change` as in `write_card`."""
     task, labels = settings.model.task, model.config.labels
     pipeline = "token-classification" if task == "tag" else "text-classification"
     parameters = count_parameters(model)
     data = settings.data
+    begun = f"{settings.model.base}, fine-tuned to {task}"
+    if settings.distil is not None:
+        begun = f"A student of {settings.model.base}, taught to {task}"
     taught = "to predict a number" if task == "regress" else f"{len(labels)} labels: {', '.join(labels)}"
     body = [
         "---",
@@ -85,13 +89,14 @@ def write_label_card(
         f"pipeline_tag: {pipeline}",
         "---",
         "",
-        f"# {settings.model.base}, fine-tuned to {task}",
+        f"# {begun}",
         "",
         f"Trained with regard {facts['versions']['regard']} on {num_train:,} texts; {parameters:,} parameters; "
         f"{taught}.",
         "",
         f"Best of {num_dev:,} dev texts at step {best['step']:,}: {listed_scores(best)}.",
         "",
+        *_change(change, "Beside its teacher"),
         "## Use",
         "",
         f"    regard predict THIS-FOLDER{' --pair' if task == 'pair' else ''} < text.txt",

@@ -57,9 +57,12 @@ def prepare_labelled(
     """The training and dev texts of a fine-tuning run."""
     rows = labelled.load(data.train, task, data.columns())
     note(rows.line())
+    note(rows.what())
     if data.dev:
         dev = labelled.load(data.dev, task, data.columns())
         note(f"dev: {dev.line()}")
+        if shared := labelled.num_shared(rows, dev):
+            note(f"{shared:,} of {len(dev):,} dev texts are also among the training texts: dev scores will flatter.")
         return rows, dev
     train, dev, dropped = labelled.hold_out(rows, data.dev_rows, seed)
     what = "pair" if task == "pair" else "text"  # one text of a pair may stand in another pair of train

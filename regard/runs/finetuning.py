@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 
 from regard.config import from_dict, refuse_idle
@@ -22,11 +23,12 @@ from regard.models.bigbird import lengthen
 from regard.models.folder import save_encoder
 from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Encoder
+from regard.runs import beside
 from regard.runs.bases import check_encoder_name, encoder_base
 from regard.runs.card import write_label_card
 from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
 from regard.runs.folder import RunFolder, facts_of
-from regard.runs.reporter import Reporter
+from regard.runs.reporter import Reporter, told_score
 from regard.runs.session import Learner, Lesson, Session, Validation
 from regard.runs.sizes import ENCODER_SIZES
 from regard.training.batches import ExamplesByEpoch, epoch_order
@@ -37,6 +39,7 @@ from regard.training.plan import TrainingPlan
 
 _SAMPLES = 3  # dev texts that are shown at each validation
 _LENGTH = 512  # tokens that an encoder from nothing takes, if nothing is said
+_MANY_CLASSES = 20  # with more, and less than two texts a class, a label column was mistaken
 _NUMBER = "value"  # the label of a head that predicts a number
 
 
@@ -154,14 +157,16 @@ class Finetuning:
             teacher, tokens, model_settings = self._teacher()
             model, labels = student_of(teacher, self.distil), teacher.config.labels
         else:
-            labels = (_NUMBER,) if self.task == "regress" else tuple(train_rows.names())
-            if len(labels) < 2 and self.task != "regress":
-                raise DataError(f"every text has the label {', '.join(labels)}: there is nothing to tell apart.")
+            labels = (_NUMBER,) if self.task == "regress" else self._labels(train_rows, dev_rows)
             model, tokens, model_settings = self._model(train_rows, labels)
         limit = model.encoder.config.max_length
+        if self.task != "regress":
+            self._check_dev_labels(dev_rows, labels)
         # A student sees its teacher's numbers in their own unit.
         mean, spread = _scale(train_rows) if self.task == "regress" and teacher is None else (0.0, 1.0)
         encoded = self._encode(train_rows, tokens, labels, limit, mean, spread)
+        dev = _rescaled(dev_rows, mean, spread) if self.task == "regress" else dev_rows
+        dev, dev_inputs = self._that_fit(dev, tokens, limit)
         plan = plan_from(
             self.training,
             self.task,
@@ -173,8 +178,6 @@ class Finetuning:
         self.folder.settle(settings.to_toml())
         learner = Learner.of(model, plan, model.levels())
         facts = facts_of(settings.to_toml(), labelled.fingerprint(train_rows), labelled.fingerprint(dev_rows))
-        dev = _rescaled(dev_rows, mean, spread) if self.task == "regress" else dev_rows
-        dev_inputs = tokens.encode_all(dev.texts)
         lesson: Lesson = LabelLesson(encoded, dev, dev_inputs, tokens, plan)
         if teacher is not None and self.distil is not None:
             lesson = DistilledLesson(lesson, teacher, self.distil)
@@ -188,9 +191,90 @@ class Finetuning:
             found = judge(EncoderEngine(model, tokens), labels, dev, inputs=dev_inputs, resamples=0).classes
             assert found is not None
             model.config = dataclasses.replace(model.config, temperature=temperature(*found))
-        card = write_label_card(settings, model, len(train_rows), len(dev_rows), best, facts)
+        change = ""
+        if teacher is not None:
+            model.load_state_dict(weights, strict=False)
+            change = self._beside_teacher(model, teacher, tokens, dev, dev_inputs, plan.dev_metric, best)
+        card = write_label_card(settings, model, len(train_rows), len(dev), best, change, facts)
         save_encoder(self.folder.path / "model", model, weights, tokens, card)
+        if change:
+            self.reporter.note(f"student: {change}")
         return best
+
+    def _beside_teacher(
+        self,
+        student: TaskModel,
+        teacher: TaskModel,
+        tokens: TextTokens,
+        dev: LabelledSet,
+        inputs: Sequence[TextIds],
+        metric: str,
+        best: Mapping[str, Any],
+    ) -> str:
+        """A line on how good, how fast and how large the student is, beside its teacher."""
+        ours, theirs = (EncoderEngine(model.eval(), tokens) for model in (student, teacher))
+        timed = inputs[: beside.TIMED]
+
+        def make() -> str:
+            found = judge(theirs, teacher.config.labels, dev, inputs=inputs, resamples=0)
+            score = found.loss if metric == "loss" else found.scores[metric].value
+            return beside.line_of(
+                (told_score(metric, best[f"dev_{metric}"]), told_score(metric, score)),
+                (student, teacher),
+                (lambda: ours.logits(timed), lambda: theirs.logits(timed)),
+                len(timed),
+                "texts",
+            )
+
+        return beside.kept_line(self.folder.path / "beside.json", best["step"], make)
+
+    def _labels(self, train: LabelledSet, dev: LabelledSet) -> tuple[str, ...]:
+        """The classes or tags to learn; a rare one may stand in held-out rows alone."""
+        names = train.names()
+        if not self.data.dev and (held := sorted(set(dev.names()) - set(names))):
+            self.reporter.note(f"{', '.join(held)[:200]}: only among the held-out texts, so nothing shows what it is.")
+            names = labelled.in_order({*names, *held})
+        if len(names) < 2:
+            raise DataError(f"every text has the label {', '.join(names)}: there is nothing to tell apart.")
+        if self.task != "tag" and len(names) > max(_MANY_CLASSES, len(train) // 2):
+            listed = ", ".join(name[:40] for name in names[:3])
+            raise DataError(
+                f"{len(train):,} texts have {len(names):,} different labels ({listed}, ...), nearly each its own; "
+                f"{train.read_from}. Name the columns with --label and --text."
+            )
+        return tuple(names)
+
+    def _check_dev_labels(self, dev: LabelledSet, labels: Sequence[str]) -> None:
+        """Refuse classes that cannot be judged, before hours are spent; of tags, say so."""
+        unknown = [name for name in dev.names() if name not in labels]
+        if not unknown:
+            return
+        where = ", ".join(self.data.dev) or "the held-out texts"
+        shown = ", ".join(unknown)[:200]
+        if self.task == "tag" and len(unknown) < len(dev.names()):
+            self.reporter.note(f"{where}: the tags {shown} are none of those to learn; they count as missed.")
+            return
+        raise DataError(
+            f"{where}: the label {shown} is none of those to learn: {', '.join(labels)[:200]}. Remove these rows, or "
+            "train with such."
+        )
+
+    def _that_fit(self, dev: LabelledSet, tokens: TextTokens, limit: int) -> tuple[LabelledSet, list[TextIds]]:
+        """The dev texts that the model takes whole, and these encoded.
+
+        Raises:
+            DataError: there is none.
+        """
+        inputs = tokens.encode_all(dev.texts)
+        kept = [row for row, read in enumerate(inputs) if len(read) <= limit]
+        if not kept:
+            raise DataError(
+                f"none of {len(dev):,} dev texts fits into {limit:,} tokens. Split them, or lengthen a BERT or "
+                "BigBird: --set model.max_length=4096"
+            )
+        if too_long := len(dev) - len(kept):
+            self.reporter.note(f"{too_long:,} of {len(dev):,} dev texts have more than {limit:,} tokens: not judged.")
+        return dev.select(numpy.array(kept)), [inputs[row] for row in kept]
 
     def _model(self, rows: LabelledSet, labels: tuple[str, ...]) -> tuple[TaskModel, TextTokens, HeadSettings]:
         """The encoder to go on with, or a new one, under its head; its tokenizer; the [model] table."""

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from regard.errors import CheckpointError, DataError, ModelError, Stopped, Stora
 from regard.evaluation import metrics
 from regard.models.folder import LoadedModel
 from regard.models.protocol import Seq2Seq, count_parameters
+from regard.runs import beside
 from regard.runs.reporter import Reporter, told_score
 from regard.runs.signals import stop_requests
 from regard.runs.translating import TranslationLesson
@@ -30,7 +30,6 @@ _FOLDER = "teacher"  # in the run folder: facts.json, and the translations, a pa
 _PART = 1_000  # sentences
 _UNUSABLE = {flags.EMPTY, flags.TRUNCATED, flags.REPETITION}  # what nobody should learn to write
 _NOTE_SECONDS = 60.0  # between two notes
-_TIMED, _LEAST_ROUNDS, _MOST_ROUNDS, _LEAST_SECONDS = 200, 3, 30, 3.0  # dev sentences, translated by each in turn
 
 
 def taught(
@@ -117,28 +116,25 @@ def beside_teacher(
         lesson: whose dev set both translate.
         best: the student's best validation.
     """
-    path = folder / _FOLDER / "beside.json"
-    try:
-        kept = json.loads(path.read_bytes())
-        if kept["step"] == best["step"] and isinstance(kept["line"], str):
-            return kept["line"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass  # both are here: what cannot be read is measured again
     metric = "chrf" if lesson.plan.dev_metric == "loss" else lesson.plan.dev_metric
     options = SearchOptions(beam_size=lesson.plan.dev_beam_size)
     student_engine, teacher_engine = (TorchEngine(model.eval(), lesson.tokens) for model in (student, teacher))
     sources, references = lesson.dev_pairs.sources, lesson.dev_pairs.targets
-    outputs = [result.text for result in translate(teacher_engine, sources, options)]
-    theirs = metrics.quick(outputs, references, metric, target_language=lesson.target_language)
-    sentences = sources[:_TIMED]
-    faster, rate = _speed(student_engine, teacher_engine, sentences, options)
-    line = (
-        f"dev {told_score(metric, best[f'dev_{metric}'])}, its teacher {told_score(metric, theirs).split()[-1]}; "
-        f"{faster:.2f} times as fast ({rate:,.0f} sentences/s: {len(sentences):,} of dev, beam {options.beam_size}); "
-        f"{count_parameters(student):,} parameters of {count_parameters(teacher):,}"
-    )
-    checkpoint.write_file(path, json.dumps({"step": best["step"], "line": line}).encode())
-    return line
+    timed = sources[: beside.TIMED]
+
+    def make() -> str:
+        outputs = [result.text for result in translate(teacher_engine, sources, options)]
+        theirs = metrics.quick(outputs, references, metric, target_language=lesson.target_language)
+        return beside.line_of(
+            (told_score(metric, best[f"dev_{metric}"]), told_score(metric, theirs)),
+            (student, teacher),
+            (lambda: translate(student_engine, timed, options), lambda: translate(teacher_engine, timed, options)),
+            len(timed),
+            "sentences",
+            f"beam {options.beam_size}",
+        )
+
+    return beside.kept_line(folder / _FOLDER / "beside.json", best["step"], make)
 
 
 def _settle(where: Path, facts: Mapping[str, Any], reporter: Reporter) -> None:
@@ -209,24 +205,3 @@ def _chosen(result: Translation, reference: str) -> str:
         return texts[0] if texts else ""
     scores = metrics.sentence_chrf(texts, [reference] * len(texts))
     return texts[scores.index(max(scores))]
-
-
-def _speed(
-    student: TorchEngine, teacher: TorchEngine, sentences: Sequence[str], options: SearchOptions
-) -> tuple[float, float]:
-    """How many times as fast as its teacher the student is, and how many sentences it translates in a second.
-
-    Both translate the same sentences in turn, for some seconds; of the rounds the middle ones count.
-    """
-    seconds: list[tuple[float, float]] = []
-    began = time.perf_counter()
-    while len(seconds) < _LEAST_ROUNDS or (
-        len(seconds) < _MOST_ROUNDS and time.perf_counter() - began < _LEAST_SECONDS
-    ):
-        started = time.perf_counter()
-        translate(student, sentences, options)
-        between = time.perf_counter()
-        translate(teacher, sentences, options)
-        seconds.append((between - started, time.perf_counter() - between))
-    faster = statistics.median(theirs / ours for ours, theirs in seconds)
-    return faster, len(sentences) / statistics.median(ours for ours, _ in seconds)

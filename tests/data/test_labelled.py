@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regard.data.labelled import Columns, LabelTask, TagSpan, fingerprint, hold_out, load
+from regard.data.labelled import Columns, LabelTask, TagSpan, fingerprint, hold_out, load, num_shared
 from regard.errors import ConfigError, DataError
 
 NONE = Columns()
@@ -43,6 +43,46 @@ def test_pairs_of_texts(tmp_path: Path) -> None:
     assert load([plain], "classify", NONE).texts == ["one", "three"]
     turned = Columns(label="1", text=("3",), other="2")
     assert load([plain], "regress", turned).texts == [("two", "one"), ("four", "three")]
+
+
+@pytest.mark.parametrize(
+    ("task", "first"),
+    [
+        ("classify", "label,review"),
+        ("classify", "Review,Sentiment"),
+        ("classify", "id,review,stars"),
+        ("pair", "premise,hypothesis,label"),
+    ],
+)
+def test_a_heading_that_we_do_not_know_is_no_text(tmp_path: Path, task: LabelTask, first: str) -> None:
+    path = written(tmp_path, "a.csv", f"{first}\nfine film,good,x\ndull,bad,y\n")
+    with pytest.raises(DataError, match=r"line 1: this looks like a heading.*--text.*or by their numbers"):
+        load([path], task, NONE)
+    by_number = Columns(label="2", text=("1",), other="3" if task == "pair" else "")
+    assert len(load([path], task, by_number)) == 3, "who counts columns has seen them"
+
+
+def test_what_was_read_from_where_is_told(tmp_path: Path) -> None:
+    plain = written(tmp_path, "a.tsv", "good\tfine film\nbad\tdull\n")
+    headed = written(tmp_path, "b.csv", "id,stars,review\n1,5,fine film\n")
+    assert load([plain], "classify", NONE).what() == (
+        "label from column 1, text from column 2; 2 different labels: bad, good"
+    )
+    named = load([headed], "classify", Columns(label="stars", text=("review",)))
+    assert named.what() == "label from column 2, text from column 3; 1 different labels: 5"
+    many = written(tmp_path, "c.tsv", "".join(f"l{number}\ta b\n" for number in range(10)))
+    assert (
+        load([many], "classify", NONE).what().endswith("10 different labels: l0, l1, l2, l3, l4, l5, l6, l7 and 2 more")
+    )
+
+
+def test_texts_that_dev_shares_with_train_are_counted(tmp_path: Path) -> None:
+    train = load([written(tmp_path, "a.tsv", "x\tA fine film.\ty\nz\tdull\ty\n")], "classify", NONE)
+    dev = load([written(tmp_path, "b.tsv", "z\ta fine film\ty\nz\tother\ty\nx\tdull!\ty\n")], "classify", NONE)
+    assert num_shared(train, dev) == 2
+    as_pairs = [load([str(tmp_path / name)], "pair", NONE) for name in ("a.tsv", "b.tsv")]
+    assert num_shared(*as_pairs) == 2
+    assert num_shared(as_pairs[0], dev) == 0, "a pair is another text than its first half"
 
 
 def test_labels_that_are_numbers_keep_their_order(tmp_path: Path) -> None:

@@ -126,6 +126,76 @@ def test_a_run_that_died_goes_on_bit_for_bit(tmp_path: Path, base: Path) -> None
         assert models[0] == models[1]
 
 
+def given(
+    out: Path, base: Path, rows: dict[str, str], task: str = "classify", **model: Any
+) -> tuple[dict[str, Any], Listener]:
+    """Fine-tune with dev rows of their own."""
+    paths = {}
+    for name, text in rows.items():
+        paths[name] = out.parent / f"{name}{'.conll' if task == 'tag' else '.tsv'}"
+        paths[name].write_text(text, encoding="utf-8")
+    listener = Listener()
+    labelled = LabelledData(train=(str(paths["train"]),), dev=(str(paths["dev"]),))
+    head = HeadSettings(base=str(base), task=task, **model)
+    run = Finetuning(out, head, {**SETTINGS, "max_steps": 2, "validate_every": 2}, labelled, reporter=listener)
+    return run.train(*prepare_labelled(labelled, run.task, run.seed, listener.note)), listener
+
+
+TRAIN_ROWS = "yes\tthe bird sees\nno\tthe cat sees\n" * 4
+
+
+def test_dev_texts_that_are_too_long_are_told_and_not_counted(tmp_path: Path, base: Path) -> None:
+    long = "yes\t" + "the bird " * 100 + "\n"
+    _, listener = given(tmp_path / "run", base, {"train": TRAIN_ROWS, "dev": "no\ta cat\n" + long * 3})
+    assert any("3 of 4 dev texts have more than" in note for note in listener.notes)
+    assert "Best of 1 dev texts" in (tmp_path / "run" / "model" / "README.md").read_text()
+    with pytest.raises(DataError, match=r"none of 3 dev texts fits into .* tokens\. Split them"):
+        given(tmp_path / "other", base, {"train": TRAIN_ROWS, "dev": long * 3})
+    assert not (tmp_path / "other" / "config.toml").exists(), "the folder is free for a better try"
+
+
+def test_dev_labels_that_are_not_learnt_are_refused_before_training(tmp_path: Path, base: Path) -> None:
+    with pytest.raises(DataError, match=r"dev\.tsv: the label maybe is none of those to learn: no, yes"):
+        given(tmp_path / "run", base, {"train": TRAIN_ROWS, "dev": "maybe\ta cat\n"})
+    assert not (tmp_path / "run" / "config.toml").exists()
+    tagged = "the\tO\ncat\tB-A\n\n" * 4
+    _, listener = given(tmp_path / "tags", base, {"train": tagged, "dev": "a\tO\nbird\tB-B\n"}, "tag")
+    assert any("the tags B-B are none of those to learn" in note for note in listener.notes)
+
+
+def test_a_class_that_was_held_out_whole_is_known_and_told(tmp_path: Path, base: Path) -> None:
+    rows = "".join(f"{'rare' if number == 7 else 'yes'}\tbird {number}\nno\tcat {number}\n" for number in range(10))
+    path = tmp_path / "data.tsv"
+    path.write_text(rows, encoding="utf-8")
+    listener = Listener()
+    for seed in range(40):  # until the one text of its class is held out
+        labelled = LabelledData(train=(str(path),), dev_rows=2)
+        train_rows, dev_rows = prepare_labelled(labelled, "classify", seed, listener.note)
+        if "rare" in dev_rows.names():
+            break
+    assert "rare" not in train_rows.names()
+    head = HeadSettings(base=str(base), task="classify")
+    Finetuning(tmp_path / "run", head, {**SETTINGS, "max_steps": 1}, labelled, reporter=listener).train(
+        train_rows, dev_rows
+    )
+    assert load_encoder(tmp_path / "run").model.config.labels == ("no", "rare", "yes")
+    assert any(note.startswith("rare: only among the held-out texts") for note in listener.notes)
+
+
+def test_a_column_of_texts_is_not_taken_for_labels(tmp_path: Path, base: Path) -> None:
+    rows = "".join(f"the {number} bird\tyes\n" for number in range(30))
+    with pytest.raises(
+        DataError, match=r"30 texts have 30 different labels .* label from column 1, text from column 2"
+    ):
+        given(tmp_path / "run", base, {"train": rows, "dev": "the 1 bird\tyes\n"})
+
+
+def test_dev_texts_that_are_trained_on_are_told(tmp_path: Path, base: Path) -> None:
+    _, listener = given(tmp_path / "run", base, {"train": TRAIN_ROWS, "dev": "no\tThe cat sees.\nno\ta cat\n"})
+    assert "1 of 2 dev texts are also among the training texts: dev scores will flatter." in listener.notes
+    assert "label from column 1, text from column 2; 2 different labels: no, yes" in listener.notes
+
+
 def test_layers_that_are_frozen_stay_as_they_were(tmp_path: Path, base: Path) -> None:
     train(tmp_path / "run", write(tmp_path, "classify"), base, unfreeze_steps=1000, average_decay=0.0)
     before = dict(load_encoder(base).model.encoder.named_parameters())

@@ -18,7 +18,7 @@ from regard.config import to_dict
 from regard.data.pairs import fingerprint
 from regard.errors import CheckpointError, ConfigError, DataError, ModelError, Stopped
 from regard.models import build
-from regard.runs import teaching
+from regard.runs import beside, teaching
 from regard.runs.bases import translator_base
 from regard.runs.data import load_pairs
 from regard.runs.run import Run
@@ -43,7 +43,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_and_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teaching, "_PART", 40)
-    monkeypatch.setattr(teaching, "_LEAST_SECONDS", 0.0)  # of measuring speed
+    monkeypatch.setattr(beside, "_LEAST_SECONDS", 0.0)  # of measuring speed
 
 
 def settings(teacher: Path, data: Path, tables: dict[str, dict[str, Any]] = SMALLER) -> Settings:
