@@ -28,7 +28,6 @@ _LABEL_NAMES, _TEXT_NAMES = ("label",), ("text", "sentence", "sentence1")
 _OTHER_NAMES = ("other", "text_pair", "sentence2")
 _WORD_KEYS, _TAG_KEYS = ("words", "tokens"), ("tags", "ner_tags")
 # What stands over columns; two of these in a first row, and it is no label and no text.
-# What stands over columns; two of these in a first row, and it is no label and no text.
 _HEADING_WORDS = frozenset(
     {"answer", "body", "category", "class", "comment", "content", "description", "hypothesis", "id", "idx", "index"}
     | {"label", "message", "other", "premise", "question", "rating", "review", "score", "sentence", "sentence1"}
