@@ -64,6 +64,8 @@ class Way:
     # Read a word's source not where it was predicted but one step later, where the decoder has just read it: there the
     # model knows which word it is (Chen et al. 2020, "shift-att").
     shifted: bool = False
+    # Read where the last attention was, once the word that came of it is known: `TorchEngine.posterior`.
+    posterior: bool = False
 
     def of(self, weights: np.ndarray) -> np.ndarray:
         """(layers, heads, T, S) to (T, S).
@@ -79,6 +81,8 @@ class Way:
         return layer.mean(axis=0) if self.head is None else layer[self.head]
 
     def __str__(self) -> str:
+        if self.posterior:
+            return "last layer, given the word that came of it"
         layer = "mean of layers" if self.layer is None else f"layer {self.layer + 1}"
         head = "mean of heads" if self.head is None else f"head {self.head + 1}"
         return f"{layer}, {head}, " + ("after reading the word" if self.shifted else "predicting the word")
@@ -90,6 +94,7 @@ def ways(num_layers: int, num_heads: int) -> Iterator[Way]:
     heads = [None, *range(num_heads)] if num_heads > 1 else [0]
     for shifted, layer, head in itertools.product((False, True), layers, heads):
         yield Way(layer, head, shifted)
+    yield Way(posterior=True)
 
 
 def choose(
@@ -105,18 +110,14 @@ def choose(
         DataError: the dev pairs have no gold links.
     """
     both = list(_word_weights(model, dev))
-    weights = {False: [plain for plain, _ in both], True: [later for _, later in both]}
-    num_layers, num_heads = weights[False][0].shape[:2]
-    scored = [
-        (
-            score(
-                [alignment.from_weights(way.of(each), method, threshold=threshold) for each in weights[way.shifted]],
-                dev,
-            ),
-            way,
-        )
-        for way in ways(num_layers, num_heads)
-    ]
+    posterior = list(_word_posteriors(model, dev))
+
+    def links(way: Way) -> list[Links]:
+        read = posterior if way.posterior else [way.of(pair[way.shifted]) for pair in both]
+        return [alignment.from_weights(each, method, threshold=threshold) for each in read]
+
+    num_layers, num_heads = both[0][0].shape[:2]
+    scored = [(score(links(way), dev), way) for way in ways(num_layers, num_heads)]
     best, way = min(scored, key=lambda pair: pair[0].aer)
     return way, best
 
@@ -137,6 +138,8 @@ def align(
 
 def _read(model: Model, pairs: Sequence[CountedPair], way: Way) -> Iterator[np.ndarray]:
     """The weights of each pair that a way reads, (target words, source words)."""
+    if way.posterior:
+        return _word_posteriors(model, pairs)
     return (way.of(weights) for weights in word_weights(model, pairs, shifted=way.shifted))
 
 
@@ -321,6 +324,33 @@ def word_weights(model: Model, pairs: Sequence[CountedPair], *, shifted: bool = 
 
 def _word_weights(model: Model, pairs: Sequence[CountedPair]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each pair the weights of `word_weights`, plain and shifted, from one forced pass."""
+    sources, targets, lengths = _encoded(model, pairs)
+    for some in stretches(lengths):
+        for pair, weights in zip(pairs[some], model.engine.attention(sources[some], targets[some]), strict=True):
+            if "cross" not in weights:
+                raise ModelError("this model has no attention to its source: there is nothing to align with.")
+            groups = _pieces(model, pair)
+            rows = weights["cross"]  # one a target piece, and one for the end
+            yield (
+                alignment.words_from_pieces(rows[:, :, :-1], *groups),
+                alignment.words_from_pieces(rows[:, :, 1:], *groups),
+            )
+
+
+def _word_posteriors(model: Model, pairs: Sequence[CountedPair]) -> Iterator[np.ndarray]:
+    """For each pair, (target words, source words), what `TorchEngine.posterior` gives its pieces."""
+    sources, targets, _ = _encoded(model, pairs)
+    for row, pair in enumerate(pairs):
+        (rows,) = model.engine.posterior(sources[row : row + 1], targets[row : row + 1])
+        yield alignment.words_from_pieces(rows[:-1], *_pieces(model, pair))
+
+
+def _encoded(model: Model, pairs: Sequence[CountedPair]) -> tuple[list[list[int]], list[list[int]], list[int]]:
+    """The tokens of both sides, and of each pair how many positions it takes.
+
+    Raises:
+        ModelError: the model does not translate, or cannot take a pair whole.
+    """
     if isinstance(model, Encoder | LanguageModel):
         raise model.refusal("align words")
     tokens, limit = model.engine.tokens, model.engine.max_length
@@ -333,17 +363,16 @@ def _word_weights(model: Model, pairs: Sequence[CountedPair]) -> Iterator[tuple[
                 f"a pair has {length:,} tokens, the model takes {limit:,}: {pair.source[:60]!r}. "
                 "Leave it out, or train with a higher model.max_length."
             )
-    for some in stretches(lengths):
-        for pair, weights in zip(pairs[some], model.engine.attention(sources[some], targets[some]), strict=True):
-            if "cross" not in weights:
-                raise ModelError("this model has no attention to its source: there is nothing to align with.")
-            source_groups = piece_groups(tokens.source_spans(pair.source), word_spans(pair.source, pair.source_words))
-            target_groups = piece_groups(tokens.target_spans(pair.target), word_spans(pair.target, pair.target_words))
-            rows = weights["cross"]  # one a target piece, and one for the end
-            yield (
-                alignment.words_from_pieces(rows[:, :, :-1], source_groups, target_groups),
-                alignment.words_from_pieces(rows[:, :, 1:], source_groups, target_groups),
-            )
+    return sources, targets, lengths
+
+
+def _pieces(model: Model, pair: CountedPair) -> tuple[Groups, Groups]:
+    """Which pieces make which words, of the source and of the target."""
+    tokens = model.engine.tokens
+    return (
+        piece_groups(tokens.source_spans(pair.source), word_spans(pair.source, pair.source_words)),
+        piece_groups(tokens.target_spans(pair.target), word_spans(pair.target, pair.target_words)),
+    )
 
 
 def stretches(lengths: Sequence[int]) -> Iterator[slice]:

@@ -28,6 +28,7 @@ class WordTokens:
     def __init__(self, pairs: Sequence[CountedPair]):
         self.words = {pair.source: pair.source_words for pair in pairs}
         self.words |= {pair.target: pair.target_words for pair in pairs}
+        self.firsts = {text: 1_000 * number for number, text in enumerate(self.words)}  # ids of each text are its own
 
     def pieces(self, text: str) -> list[tuple[int, int]]:
         spans = []
@@ -37,10 +38,10 @@ class WordTokens:
         return spans
 
     def encode_source(self, text: str) -> list[int]:
-        return [*range(len(self.pieces(text))), -1]
+        return [*self.encode_target(text), -1]
 
     def encode_target(self, text: str) -> list[int]:
-        return list(range(len(self.pieces(text))))
+        return list(range(self.firsts[text], self.firsts[text] + len(self.pieces(text))))
 
     def source_spans(self, text: str) -> list[tuple[int, int]]:
         return [*self.pieces(text), (len(text), len(text))]
@@ -53,11 +54,11 @@ def fake_model(pairs: Sequence[CountedPair], planted: Way, layers: int = 3, head
     """A model one of whose heads looks where gold says, at all pieces; the others look at the first piece."""
     tokens = WordTokens(pairs)
     texts = {tuple(tokens.encode_source(pair.source)): pair for pair in pairs}
-    assert len(texts) <= len(pairs)
 
     def attention(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[dict[str, np.ndarray]]:
         found = []
-        for pair, source, target in zip(pairs, sources, targets, strict=True):
+        for source, target in zip(sources, targets, strict=True):
+            pair = texts[tuple(source)]
             weights = np.zeros((layers, heads, len(target) + 1, len(source)), dtype=np.float32)
             weights[..., 0] = 1
             places = (
@@ -67,6 +68,9 @@ def fake_model(pairs: Sequence[CountedPair], planted: Way, layers: int = 3, head
             source_groups = aligning.piece_groups(tokens.source_spans(pair.source), places[0])
             target_groups = aligning.piece_groups(tokens.target_spans(pair.target), places[1])
             later = 1 if planted.shifted else 0
+            if planted.posterior:
+                found.append({"cross": weights})
+                continue
             weights[planted.layer, planted.head, later : len(target) + later] = 0
             for source_word, target_word in pair.sure:
                 for row in target_groups[target_word]:
@@ -75,7 +79,14 @@ def fake_model(pairs: Sequence[CountedPair], planted: Way, layers: int = 3, head
             found.append({"cross": weights})
         return found
 
-    return SimpleNamespace(engine=SimpleNamespace(tokens=tokens, attention=attention, max_length=500), name="fake")
+    def posterior(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Where gold says if that is what is planted, else at the first piece."""
+        if not planted.posterior:
+            return [np.eye(1, len(sources[0]), dtype=np.float32).repeat(len(targets[0]) + 1, 0)]
+        return [each["cross"][0, 0] for each in fake_model(pairs, Way(0, 0)).engine.attention(sources, targets)]
+
+    engine = SimpleNamespace(tokens=tokens, attention=attention, posterior=posterior, max_length=500)
+    return SimpleNamespace(engine=engine, name="fake")
 
 
 def one_to_one(pairs: Sequence[CountedPair]) -> list[CountedPair]:
@@ -136,11 +147,24 @@ def test_the_planted_head_is_found_and_aligns_perfectly(pairs: list[CountedPair]
     )
 
 
+def test_the_posterior_is_found_where_no_head_is_right(pairs: list[CountedPair]) -> None:
+    chosen = one_to_one(pairs)
+    model = fake_model(chosen, Way(posterior=True))
+    way, score = aligning.choose(model, chosen)
+    assert (way, score.aer) == (Way(posterior=True), 0)
+    assert aligning.align(model, chosen, way) == [set(pair.sure) for pair in chosen]
+    assert str(way) == "last layer, given the word that came of it"
+    turned = fake_model([aligning.turned_pair(pair) for pair in chosen], way)
+    report = aligning.align_pairs(model, chosen, dev=chosen, reverse_model=turned)
+    assert report.score is not None
+    assert (report.way, report.reverse_way, report.score.aer) == (way, way, 0)
+
+
 def test_ways_are_all_of_them_once_and_simple_ones_first() -> None:
     found = list(aligning.ways(3, 2))
-    assert len(found) == len(set(found)) == 2 * 4 * 3
+    assert len(found) == len(set(found)) == 2 * 4 * 3 + 1
     assert found[0] == Way()
-    assert list(aligning.ways(1, 1)) == [Way(0, 0), Way(0, 0, shifted=True)]
+    assert list(aligning.ways(1, 1)) == [Way(0, 0), Way(0, 0, shifted=True), Way(posterior=True)]
 
 
 def test_a_way_picks_or_means() -> None:
@@ -279,7 +303,11 @@ def test_a_model_without_attention_is_refused(tmp_path: Path, pairs: list[Counte
     import regard
 
     model: Model = regard.load(make_folder(tmp_path / "model", "rnn", max_length=128))
-    for ask in (lambda: aligning.choose(model, pairs), lambda: next(aligning.word_weights(model, pairs))):
+    for ask in (
+        lambda: aligning.choose(model, pairs),
+        lambda: next(aligning.word_weights(model, pairs)),
+        lambda: aligning.align(model, pairs, Way(posterior=True)),
+    ):
         with pytest.raises(ModelError, match="no attention to its source"):
             ask()
 
@@ -308,7 +336,9 @@ def test_scores_against_gold(run: Command, model: Path, tmp_path: Path) -> None:
     assert found.lines[2].startswith("the same choice over models with random weights: ")
     plain = json.loads(run("align", model, "--gold", "world:4", "--shifted", "--json").out)
     assert len(plain["links"]) == 4
-    assert plain["way"] == {"layer": None, "head": None, "shifted": True}
+    assert plain["way"] == {"layer": None, "head": None, "shifted": True, "posterior": False}
+    given = run("align", model, "--gold", "world:4", "--posterior")
+    assert "read from: last layer, given the word that came of it" in given.out
     assert 0 <= plain["score"]["aer"] <= 1
 
 
@@ -317,7 +347,9 @@ def test_scores_against_gold(run: Command, model: Path, tmp_path: Path) -> None:
     [
         ([], "align takes pairs to align (DATA), or pairs with gold links"),
         (["world:3", "--gold", "world:3"], "align takes pairs to align (DATA), or pairs with gold links"),
-        (["--gold", "world:3", "--dev", "world:3", "--layer", 1], "--dev chooses layer and head"),
+        (["--gold", "world:3", "--dev", "world:3", "--layer", 1], "--dev chooses what is read"),
+        (["--gold", "world:3", "--dev", "world:3", "--posterior"], "--dev chooses what is read"),
+        (["--gold", "world:3", "--head", 1, "--posterior"], "--posterior reads all heads of the last layer"),
         (["--gold", "world:3", "--layer", 0], "--layer and --head count from 1"),
         (["--gold", "missing.tsv"], "missing.tsv: cannot be read"),
         (["--gold", "world:3", "--method", "best"], "method 'best' is unknown"),

@@ -161,10 +161,16 @@ def align(
     gold: Annotated[
         str, typer.Option(help="Hand-made alignments (TSV: words, words, links) or world[:N], to score on.")
     ] = "",
-    dev: Annotated[str, typer.Option(help="The same, to choose layer and head on.")] = "",
+    dev: Annotated[
+        str, typer.Option(help="The same, to choose on what is read: layer, head, --shifted, --posterior.")
+    ] = "",
     layer: Annotated[int | None, typer.Option(help="From 1; none: the mean, or chosen with --dev.")] = None,
     head: Annotated[int | None, typer.Option(help="From 1; none: the mean, or chosen with --dev.")] = None,
     shifted: Annotated[bool, typer.Option("--shifted", help="Read the attention after a word, not before it.")] = False,
+    posterior: Annotated[
+        bool,
+        typer.Option("--posterior", help="Read where the last attention was, given the word that came of it; slower."),
+    ] = False,
     method: Annotated[str, typer.Option(help="argmax or threshold.")] = "argmax",
     threshold: Annotated[float | None, typer.Option(help="Least weight of a link.")] = None,
     reverse_model: Annotated[Path | None, typer.Option(help="A model of the other direction, to combine with.")] = None,
@@ -195,8 +201,10 @@ def align(
         refuse_options("one direction alone", {"symmetrize": symmetrize})
     if bool(data) == bool(gold):
         raise InputError("align takes pairs to align (DATA), or pairs with gold links to be scored on (--gold).")
-    if dev and (layer, head, shifted) != (None, None, False):
-        raise ConfigError("--dev chooses layer and head; leave out --layer, --head and --shifted.")
+    if dev and (layer, head, shifted, posterior) != (None, None, False, False):
+        raise ConfigError("--dev chooses what is read; leave out --layer, --head, --shifted and --posterior.")
+    if posterior and (layer, head, shifted) != (None, None, False):
+        raise ConfigError("--posterior reads all heads of the last layer; leave out --layer, --head and --shifted.")
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
     pairs = read_counted(gold, "test") if gold else read_text(data or [], source_language, target_language)
@@ -204,7 +212,7 @@ def align(
         regard.api.load(model),
         pairs,
         dev=read_counted(dev, "dev") if dev else (),
-        way=Way(_from_zero(layer), _from_zero(head), shifted),
+        way=Way(_from_zero(layer), _from_zero(head), shifted, posterior),
         method=method,
         threshold=threshold,
         reverse_model=regard.api.load(reverse_model) if reverse_model else None,

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from regard.data.tokens import Tokens
 from regard.decoding.options import Hypothesis, SearchOptions
 from regard.decoding.search import Controls, search
 from regard.engines.batches import Weights, by_length, pad_to_step
+from regard.errors import ModelError
 from regard.models.folder import load
 from regard.models.protocol import Seq2Seq
 from regard.nn.padded import Padded, pad
@@ -119,6 +121,41 @@ class TorchEngine:
                     queries = num_sources if kind == "encoder" else num_targets
                     keys = num_targets if kind == "decoder" else num_sources
                     results[row][kind] = values[number, :, :, :queries, :keys].numpy()
+        return results
+
+    @torch.inference_mode()
+    def posterior(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Where the last attention to the source was, once it is known which target token came of it.
+
+        For each source token j the weight a_tj that predicted token t, times the probability of token t had the
+        attention been on j alone; each row then sums to 1. Source: Shankar and Sarawagi 2019, equation 4. With several
+        heads a_tj is their mean, and all are taken to look at j.
+
+        Args:
+            sources: with eos.
+            targets: without bos and eos.
+
+        Returns:
+            For each pair (T + 1, S); the last row is of eos. A pair costs as much as scoring it S times.
+
+        Raises:
+            ModelError: the model has no attention to its source.
+        """
+        self.model.eval()
+        results = []
+        for ids, given in zip(sources, targets, strict=True):
+            source, target = self._forced_batch([ids], [given])
+            states = self.model.states_by_token(source, target)
+            if states is None:
+                raise ModelError("this model has no attention to its source.")
+            labels = torch.tensor([*given, self.tokens.eos_id])[:, None]
+            likelihoods = [  # token by token: the logits of all at once would be large
+                self.model.output(states[0, : len(labels), token]).log_softmax(-1).gather(1, labels)
+                for token in range(len(ids))
+            ]
+            weights = self.model.forced(source, target, return_weights=True).weights["cross"]
+            prior = weights[0, -1, :, : len(labels), : len(ids)].mean(0)  # (T + 1, S)
+            results.append((prior.log() + torch.cat(likelihoods, 1)).softmax(-1).numpy())
         return results
 
     def untrained(self) -> "TorchEngine":

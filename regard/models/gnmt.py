@@ -1,5 +1,6 @@
 """GNMT: deep residual LSTM stacks with attention from the bottom decoder layer (Wu et al. 2016)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,6 +94,22 @@ class GNMT(Seq2Seq):
         states, _, weights = self._decode(target.clear(self._embed(target.ids)), self.start(source))
         return Forced(self.output(states), {"cross": weights[:, None]} if return_weights else {})
 
+    def states_by_token(self, source: Padded, target: Padded) -> Tensor:
+        state, embedded = self.start(source), target.clear(self._embed(target.ids))
+        (rows, length, _), num_tokens = embedded.shape, state.memory.size(1)
+        context, alone = state.memory.flatten(0, 1)[:, None], []
+        for position in range(length):
+            layers, token = state.layers, embedded[:, position : position + 1]
+            bottom, _ = self.decoder_bottom(token, layers[0])
+            before = [
+                (hidden.repeat_interleave(num_tokens, 1), cell.repeat_interleave(num_tokens, 1))
+                for hidden, cell in layers[1:]
+            ]
+            read, _ = self._read(bottom.repeat_interleave(num_tokens, 0), context, before)
+            alone.append(read.view(rows, num_tokens, -1))
+            _, state, _ = self._decode(token, state)
+        return torch.stack(alone, 1)
+
     def start(self, source: Padded) -> GNMTState:
         embedded = source.clear(self.dropout(self.source_embedding(source.ids)))
         states = self.encoder_bottom(embedded, source.lengths)
@@ -117,11 +134,20 @@ class GNMT(Seq2Seq):
         query = states.reshape(sentences, -1, states.size(-1))  # (B, beam * n, hidden)
         context, weights = self.attention(query, state.projected, state.memory, state.source)
         context = context.reshape(rows, length, -1)
-        layers = [bottom]
-        for layer, before in zip(self.decoder, state.layers[1:], strict=True):
-            output, after = layer(self.dropout(torch.cat([states, context], dim=-1)), before)
+        read, layers = self._read(states, context, state.layers[1:])
+        return read, GNMTState((bottom, *layers), state.memory, state.projected, state.source), weights
+
+    def _read(
+        self, states: Tensor, context: Tensor, before: Sequence[tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """The bottom layer's output and the context, (R, n, hidden) each, through the layers above and the readout.
+
+        Returns:
+            What `output` scores, (R, n, hidden), and the states of the layers above.
+        """
+        layers = []
+        for layer, state in zip(self.decoder, before, strict=True):
+            output, after = layer(self.dropout(torch.cat([states, context], dim=-1)), state)
             states = output + states
             layers.append(after)
-        read = torch.tanh(self.readout(torch.cat([states, context], dim=-1)))
-        new = GNMTState(tuple(layers), state.memory, state.projected, state.source)
-        return self.dropout(read), new, weights
+        return self.dropout(torch.tanh(self.readout(torch.cat([states, context], dim=-1)))), layers

@@ -50,6 +50,13 @@ class Seq2Seq(nn.Module):
         """Teacher forcing up to the logits; with `return_weights` the plain attention path, every layer and head."""
         raise NotImplementedError
 
+    def states_by_token(self, source: Padded, target: Padded) -> Tensor | None:
+        """`states`, had the last attention to the source been on one token alone: (B, T, S, size), one for each token.
+
+        Earlier steps, and in a deep decoder the layers below, attend as ever. None: there is no such attention.
+        """
+        return None
+
     def start(self, source: Padded) -> Any:
         """Read the source; the `DecoderState` has one row a sentence."""
         raise NotImplementedError

@@ -80,6 +80,18 @@ class RNNSearch(Seq2Seq):
         states, _, weights = self._decode(target.clear(self._embed(target.ids)), self.start(source))
         return Forced(self.output(states), {"cross": weights[:, None]} if return_weights else {})
 
+    def states_by_token(self, source: Padded, target: Padded) -> Tensor:
+        state, embedded = self.start(source), target.clear(self._embed(target.ids))
+        (rows, length, _), num_tokens = embedded.shape, state.memory.size(1)
+        gates, alone = self.cell.project(embedded), []
+        for position in range(length):
+            before, token = state.hidden, embedded[:, position : position + 1]
+            _, state, _ = self._decode(token, state)
+            each = [part.repeat_interleave(num_tokens, 0) for part in (gates[:, position], before)]
+            hidden = self.cell(each[0], state.memory.flatten(0, 1), each[1]).view(rows, num_tokens, -1)
+            alone.append(self._read(hidden, state.memory, token.expand(-1, num_tokens, -1)))
+        return torch.stack(alone, 1)
+
     def start(self, source: Padded) -> RNNSearchState:
         embedded = source.clear(self.dropout(self.source_embedding(source.ids)))
         memory = self.dropout(self.encoder(embedded, source.lengths))
@@ -106,8 +118,11 @@ class RNNSearch(Seq2Seq):
             all_hidden.append(hidden)
             contexts.append(context)
             all_weights.append(weights)
-        read = torch.cat([torch.stack(all_hidden, 1), torch.stack(contexts, 1), embedded], dim=-1)
-        deep = self.readout(read)  # t~_i, (R, n, 2 * embedding)
-        states = deep.unflatten(-1, (-1, 2)).amax(-1)  # maxout
+        states = self._read(torch.stack(all_hidden, 1), torch.stack(contexts, 1), embedded)
         new = RNNSearchState(hidden, state.memory, state.projected, state.source)
-        return self.dropout(states), new, torch.cat(all_weights, dim=2)
+        return states, new, torch.cat(all_weights, dim=2)
+
+    def _read(self, hidden: Tensor, context: Tensor, embedded: Tensor) -> Tensor:
+        """s_i, c_i and the token before, (R, n, sizes), to what `output` scores, (R, n, embedding)."""
+        deep = self.readout(torch.cat([hidden, context, embedded], dim=-1))  # t~_i, (R, n, 2 * embedding)
+        return self.dropout(deep.unflatten(-1, (-1, 2)).amax(-1))  # maxout

@@ -81,19 +81,33 @@ class DecoderLayer(nn.Module):
     def forward(
         self, states: Tensor, cache: LayerCache, source: Pattern, return_weights: bool
     ) -> tuple[Tensor, LayerCache, Tensor | None, Tensor | None]:
+        states, own, own_weights = self._read_target(states, cache, return_weights)
+        context, cross_weights = self.cross_attention(
+            self.cross_frame.enter(states), cache.memory, source, return_weights=return_weights
+        )
+        return self._add(states, context), LayerCache(own, cache.memory), own_weights, cross_weights
+
+    def by_token(self, states: Tensor, cache: LayerCache) -> Tensor:
+        """What comes out, (B, T, S, hidden), had all heads looked at one source token alone, for each token."""
+        states, _, _ = self._read_target(states, cache, return_weights=False)
+        values = cache.memory[1].transpose(1, 2).flatten(2)  # (B, S, hidden): of all heads side by side
+        return self._add(states[:, :, None], self.cross_attention.output(values)[:, None])
+
+    def _read_target(
+        self, states: Tensor, cache: LayerCache, return_weights: bool
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor | None]:
         entered = self.attention_frame.enter(states)
         own = self.attention.project(entered)
         if cache.own is not None:
             own = (torch.cat([cache.own[0], own[0]], dim=2), torch.cat([cache.own[1], own[1]], dim=2))
-        context, own_weights = self.attention(entered, own, Pattern(causal=True), return_weights=return_weights)
-        states = self.attention_frame.add(states, context)
-        context, cross_weights = self.cross_attention(
-            self.cross_frame.enter(states), cache.memory, source, return_weights=return_weights
-        )
+        context, weights = self.attention(entered, own, Pattern(causal=True), return_weights=return_weights)
+        return self.attention_frame.add(states, context), own, weights
+
+    def _add(self, states: Tensor, context: Tensor) -> Tensor:
+        """The context of the source, and the feed-forward block."""
         states = self.cross_frame.add(states, context)
         output = self.feed_forward(self.feed_forward_frame.enter(states))
-        states = self.feed_forward_frame.add(states, output)
-        return states, LayerCache(own, cache.memory), own_weights, cross_weights
+        return self.feed_forward_frame.add(states, output)
 
 
 @dataclass(frozen=True)
@@ -178,6 +192,12 @@ class Transformer(Seq2Seq):
         states, weights = self._decode_all(source, target, return_weights=return_weights)
         return Forced(self.output(states), weights)
 
+    def states_by_token(self, source: Padded, target: Padded) -> Tensor:
+        start, states, _ = self._begin(source, target, return_weights=False)
+        for layer, cache in zip(self.decoder[:-1], start.caches[:-1], strict=True):
+            states, _, _, _ = layer(states, cache, start.source, False)
+        return self.decoder_norm(self.decoder[-1].by_token(states, start.caches[-1]))  # type: ignore[operator]
+
     def start(self, source: Padded) -> TransformerState:
         pattern = Pattern(source.lengths)  # also where nothing is padded: the path must not depend on the company
         memory, _ = self._encode(source, pattern, return_weights=False)
@@ -214,10 +234,7 @@ class Transformer(Seq2Seq):
         return self.decoder_norm(states), tuple(caches), all_weights
 
     def _decode_all(self, source: Padded, target: Padded, *, return_weights: bool) -> tuple[Tensor, dict[str, Tensor]]:
-        pattern = Pattern(source.key_lengths())
-        memory, encoder_weights = self._encode(source, pattern, return_weights=return_weights)
-        start = TransformerState(self._caches(memory), pattern, 0)
-        embedded = target.clear(self._embed(self.target_embedding, self.target_positions, target.ids, 0))
+        start, embedded, encoder_weights = self._begin(source, target, return_weights=return_weights)
         states, _, decoder_weights = self._decode(embedded, start, return_weights=return_weights)
         if not return_weights:
             return states, {}
@@ -226,6 +243,15 @@ class Transformer(Seq2Seq):
             "decoder": _stack([own for own, _ in decoder_weights]),  # (B, layers, H, T, T)
             "cross": _stack([cross for _, cross in decoder_weights]),  # (B, layers, H, T, S)
         }
+
+    def _begin(
+        self, source: Padded, target: Padded, *, return_weights: bool
+    ) -> tuple[TransformerState, Tensor, list[Tensor | None]]:
+        """The state before a forced pass, the target's vectors (B, T, hidden), and the encoder's weights."""
+        pattern = Pattern(source.key_lengths())
+        memory, weights = self._encode(source, pattern, return_weights=return_weights)
+        embedded = target.clear(self._embed(self.target_embedding, self.target_positions, target.ids, 0))
+        return TransformerState(self._caches(memory), pattern, 0), embedded, weights
 
     def _embed(self, embedding: Embedding, positions: PositionalEmbedding, ids: Tensor, first: int) -> Tensor:
         return self.dropout(positions(embedding(ids), first))
