@@ -88,7 +88,9 @@ class Model:
     def _translate(self, lines: list[str], options: SearchOptions) -> list[Translation]:
         raise self.refusal("translate")
 
-    def predict(self, texts: Sequence[str | tuple[str, str]], *, calibrated: bool = False) -> Sequence[Prediction]:
+    def predict(
+        self, texts: Sequence[str | tuple[str, str]], *, calibrated: bool = False, split: bool = False
+    ) -> Sequence[Prediction]:
         """What the model was trained to say of texts, or of pairs of texts."""
         raise self.refusal("predict labels")
 
@@ -252,11 +254,14 @@ class Encoder(Model):
     engine: "EncoderEngine"
     kind = "an encoder"
 
-    def predict(self, texts: Sequence[str | tuple[str, str]], *, calibrated: bool = False) -> Sequence[Prediction]:
+    def predict(
+        self, texts: Sequence[str | tuple[str, str]], *, calibrated: bool = False, split: bool = False
+    ) -> Sequence[Prediction]:
         """For each text, or pair of texts, its class, its number (where the head has one label), or its tagged words.
 
         Args:
             calibrated: give classes the probability of being right, as it was on the dev set of fine-tuning.
+            split: tag the words that stand between spaces, and no others.
 
         Raises:
             ModelError: the model has not been trained for such a task.
@@ -271,6 +276,8 @@ class Encoder(Model):
         task, labels = head.task, head.labels
         if calibrated and (task != "classify" or len(labels) == 1):
             raise self.refusal("give calibrated probabilities: it does not tell classes apart")
+        if split and task != "tag":
+            raise self.refusal("label words: it does not tag them")
         if task == "classify" and len(labels) == 1:
             return prediction.regress(self.engine, texts)
         if task == "classify":
@@ -279,8 +286,11 @@ class Encoder(Model):
             single = [text for text in texts if isinstance(text, str)]
             if len(single) < len(texts):
                 raise self.refusal("tag pairs of texts")
-            return prediction.tag(self.engine, labels, single)
-        raise self.refusal("predict labels: it has no head for that")
+            return prediction.tag(self.engine, labels, single, split=split)
+        raise self.refusal(
+            "predict labels: it has no head for that. Teach it a task first, for example with "
+            "`regard finetune MODEL labelled.tsv --task classify --out runs/mine`"
+        )
 
     def fill(self, texts: Sequence[str], count: int = 5) -> list[list[list[Guess]]]:
         """For each text and each `[MASK]` in it the likeliest tokens, best first.

@@ -13,7 +13,7 @@ from regard.errors import DataError
 from regard.evaluation import labels as label_scores
 from regard.evaluation.calibration import log_softmax
 from regard.evaluation.labels import Scores
-from regard.prediction import Engine, TaggedWord
+from regard.prediction import OUTSIDE, Engine, TaggedWord
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,8 @@ def judge(
 
 def tags_at(words: Sequence[TaggedWord], spans: Sequence[TagSpan]) -> list[str]:
     """For each span the label of the word that covers its first character; "O" where none does."""
-    found = []
-    place = 0
-    for span in spans:
-        while place < len(words) and words[place].end <= span.first:
-            place += 1
-        covers = place < len(words) and words[place].first <= span.first
-        found.append(words[place].label if covers else "O")
-    return found
+    found = prediction.words_at(words, [span.first for span in spans])
+    return [OUTSIDE if word is None else word.label for word in found]
 
 
 def _tag_losses(

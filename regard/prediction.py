@@ -3,6 +3,7 @@
 Nothing is cut: a text that is longer than the model takes is refused.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,9 +12,11 @@ import numpy as np
 
 from regard.data.text_tokens import TextIds, TextTokens
 from regard.errors import TextError
+from regard.evaluation import labels as label_scores
 from regard.look.words import word_groups
 
 MASK = "[MASK]"  # how a text writes a word to be guessed, whatever the model's own token is
+OUTSIDE = "O"  # the tag of a word that is of no entity
 
 
 class Engine(Protocol):
@@ -59,6 +62,16 @@ class TaggedWord:
 
 
 @dataclass(frozen=True)
+class Entity:
+    """Words of a text that tags make one, such as a name."""
+
+    text: str
+    label: str  # the kind: "PER" of "B-PER"
+    first: int  # characters
+    end: int
+
+
+@dataclass(frozen=True)
 class Guess:
     """A token that may stand at a mask."""
 
@@ -98,15 +111,20 @@ def regress(engine: Engine, texts: Sequence[str | tuple[str, str]]) -> list[floa
     return [float(logits[0]) for logits in engine.logits(_read(engine, texts))]
 
 
-def tag(engine: Engine, labels: Sequence[str], texts: Sequence[str]) -> list[list[TaggedWord]]:
+def tag(engine: Engine, labels: Sequence[str], texts: Sequence[str], *, split: bool = False) -> list[list[TaggedWord]]:
     """The label of each word of each text; punctuation is words of its own.
+
+    Args:
+        split: words are what stands between spaces, and each has the label at its first character; one that the
+            tokenizer leaves out is outside of all, with probability 0.
 
     Raises:
         TextError: a text is longer than the model takes.
     """
     inputs = _read(engine, texts)
     found = zip(texts, inputs, engine.logits(inputs), strict=True)
-    return [words_of(text, read, logits, labels) for text, read, logits in found]
+    tagged = [words_of(text, read, logits, labels) for text, read, logits in found]
+    return [_between_spaces(text, words) for text, words in zip(texts, tagged, strict=True)] if split else tagged
 
 
 def words_of(text: str, read: TextIds, logits: np.ndarray, labels: Sequence[str]) -> list[TaggedWord]:
@@ -120,6 +138,39 @@ def words_of(text: str, read: TextIds, logits: np.ndarray, labels: Sequence[str]
         best = int(shares.argmax())
         words.append(TaggedWord(text[first:end], first, end, labels[best], float(shares[best])))
     return words
+
+
+def words_at(words: Sequence[TaggedWord], places: Sequence[int]) -> list[TaggedWord | None]:
+    """For each character, from left to right, the word that covers it; None where none does."""
+    found: list[TaggedWord | None] = []
+    number = 0
+    for place in places:
+        while number < len(words) and words[number].end <= place:
+            number += 1
+        covers = number < len(words) and words[number].first <= place
+        found.append(words[number] if covers else None)
+    return found
+
+
+def entities(text: str, words: Sequence[TaggedWord]) -> list[Entity]:
+    """What the labels of a text's words mark together, as they are counted when a model is scored.
+
+    See `regard.evaluation.labels.entities`.
+    """
+    found = []
+    for kind, first, end in label_scores.entities([word.label for word in words]):
+        begins, ends = words[first].first, words[end - 1].end
+        found.append(Entity(text[begins:ends], kind, begins, ends))
+    return found
+
+
+def _between_spaces(text: str, words: Sequence[TaggedWord]) -> list[TaggedWord]:
+    given = list(re.finditer("[^ ]+", text))  # other white space is part of a word, as in files of words and tags
+    found = []
+    for match, word in zip(given, words_at(words, [match.start() for match in given]), strict=True):
+        label, probability = (OUTSIDE, 0.0) if word is None else (word.label, word.probability)
+        found.append(TaggedWord(match[0], match.start(), match.end(), label, probability))
+    return found
 
 
 def fill(engine: Engine, texts: Sequence[str], count: int) -> list[list[list[Guess]]]:

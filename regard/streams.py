@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from regard.errors import DataError, InputError, StorageError
 from regard.formats.files import BOM, COMPRESSIONS, MAX_LINE_BYTES, EmptyFileError, text_lines
 
+Row = TypeVar("Row")  # a line, or what stands for one
 _CHUNK_LINES = 2_000  # given on together: many, for lines of one length are translated in one batch
 
 
@@ -93,10 +95,7 @@ def file_chunks(path: Path) -> Iterator[list[str]]:
     Raises:
         DataError: see `text_lines`.
     """
-    try:
-        yield from _chunks(line for _, line in text_lines(path))
-    except EmptyFileError:
-        return
+    return in_chunks(line for _, line in text_lines(path))
 
 
 def stdin_chunks() -> Iterator[list[str]]:
@@ -129,6 +128,8 @@ def stdin_chunks() -> Iterator[list[str]]:
             number += 1
             if number == 1:
                 line = line.removeprefix(BOM)
+                if ended and not line:  # a byte order mark and nothing else
+                    continue
             if not ended:
                 line = line.removesuffix(b"\r")
             try:
@@ -138,9 +139,24 @@ def stdin_chunks() -> Iterator[list[str]]:
                     f"standard input, line {number:,}: byte {error.start + 1} of the line is not UTF-8. "
                     "Convert the text first, for example with iconv."
                 ) from error
-        yield from _chunks(iter(decoded))
+        yield from in_chunks(iter(decoded))
 
 
-def _chunks(lines: Iterator[str]) -> Iterator[list[str]]:
-    while chunk := list(islice(lines, _CHUNK_LINES)):
-        yield chunk
+def in_chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """The lines or rows of a file, many together; those before one that cannot be read come before its error."""
+    ended = False
+    while not ended:
+        chunk: list[Row] = []
+        wrong = None
+        try:
+            for row in islice(rows, _CHUNK_LINES):
+                chunk.append(row)  # one by one: what came before an error must stay
+        except EmptyFileError:
+            pass
+        except DataError as error:
+            wrong = error
+        ended = len(chunk) < _CHUNK_LINES
+        if chunk:
+            yield chunk
+        if wrong is not None:
+            raise wrong

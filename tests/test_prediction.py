@@ -1,5 +1,6 @@
 """What an encoder says of texts: against the pipelines of `transformers`, and against labels planted by hand."""
 
+import gzip
 import json
 import warnings
 from pathlib import Path
@@ -19,6 +20,7 @@ from regard import prediction
 from regard.data.text_tokens import TextIds, TextTokens
 from regard.errors import InputError, ModelError
 from regard.interop import import_folder
+from regard.prediction import Entity, TaggedWord
 
 TEXTS = ["the cat sees the dog", "a bird sings.", "to"]
 
@@ -62,6 +64,31 @@ def test_a_word_has_the_label_of_its_first_piece(tokens: TextTokens) -> None:
     assert [(word.text, word.label) for word in words] == [("the", "O"), ("cats", "X"), (",", "O"), ("to", "X")]
     assert all(text[word.first : word.end] == word.text for word in words)
     assert words[1].probability == pytest.approx(0.75)
+
+
+def test_tags_of_words_make_entities() -> None:
+    text = "Anna Li of New York, IBM"
+    tags = ["B-PER", "I-PER", "O", "I-LOC", "I-LOC", "O", "ORG"]
+    places = [(0, 4), (5, 7), (8, 10), (11, 14), (15, 19), (19, 20), (21, 24)]
+    words = [TaggedWord(text[a:b], a, b, tag, 1.0) for (a, b), tag in zip(places, tags, strict=True)]
+    assert prediction.entities(text, words) == [
+        Entity("Anna Li", "PER", 0, 7),
+        Entity("New York", "LOC", 11, 19),
+        Entity("IBM", "ORG", 21, 24),
+    ]
+
+
+def test_words_that_are_given_have_the_label_at_their_first_character(tokens: TextTokens) -> None:
+    text = " the  cats, \x01 to"
+    read = tokens.encode(text)
+    assert tokens.pieces(read.ids) == ["[CLS]", "the", "cat", "##s", "[UNK]", "to", "[SEP]"]
+    logits = np.zeros((7, 2))
+    for place, label in ((1, 0), (2, 1), (3, 0), (4, 0), (5, 1)):
+        logits[place, label] = np.log(3)
+    (words,) = prediction.tag(Planted(tokens, [logits]), ["O", "X"], [text], split=True)
+    assert [(word.text, word.label) for word in words] == [("the", "O"), ("cats,", "X"), ("\x01", "O"), ("to", "X")]
+    assert [word.probability for word in words] == pytest.approx([0.75, 0.75, 0, 0.75])
+    assert all(text[word.first : word.end] == word.text for word in words)
 
 
 def test_masks_are_guessed_in_their_order(tokens: TextTokens) -> None:
@@ -168,18 +195,81 @@ def test_from_the_shell(run: Command, tmp_path: Path) -> None:
     tags = make_encoder_folder(tmp_path / "tags", task="tag", labels=("O", "X"))
     words = regard.load(tags).predict(["the cats sing"])[0]
     assert run("predict", tags, stdin="the cats sing\n").lines == [" ".join(f"{w.text}/{w.label}" for w in words)]
+    found = json.loads(run("predict", tags, "--json", stdin="the cats, to\n").out)
+    assert [word["text"] for word in found["words"]] == ["the", "cats", ",", "to"]
+    assert found["entities"] == [
+        {"text": word["text"], "label": "X", "first": word["first"], "end": word["end"]}
+        for word in found["words"]
+        if word["label"] == "X"
+    ]
+    given = run("predict", tags, "--words", stdin="the cats, to\n\nthe\n")
+    assert given.lines == [
+        " ".join(f"{word.text}/{word.label}" for word in each)
+        for each in regard.load(tags).predict(["the cats, to", "", "the"], split=True)
+    ]
+    assert [len(line.split()) for line in given.lines] == [3, 0, 1]
     masks = make_encoder_folder(tmp_path / "masks", task="mask")
     shown = run("predict", masks, "--fill", "--count", 2, stdin="the [MASK] sees [MASK]\n").lines
     guesses = regard.load(masks).fill(["the [MASK] sees [MASK]"], 2)[0]
     assert shown == [" | ".join(", ".join(guess.text for guess in mask) for mask in guesses)]
 
 
+def test_tables_are_read_as_tables(run: Command, tmp_path: Path) -> None:
+    classes = make_encoder_folder(tmp_path / "classes", task="classify", labels=("no", "yes"))
+    (tmp_path / "a.tsv.gz").write_bytes(gzip.compress(b"label\ttext\nno\tthe cat\nno\tthe dog sings\n"))
+    (tmp_path / "b.csv").write_text('yes,the bird\nno,"the cat, to"\n')
+    (tmp_path / "c.txt").write_text("label\ttext\n")
+    texts = ["the cat", "the dog sings", "the bird", "the cat, to", "label\ttext"]
+    expected = [f"{each.label}\t{each.probability:.4f}" for each in regard.load(classes).predict(texts)]
+    assert run("predict", classes, tmp_path / "a.tsv.gz").lines == expected[:2]
+    assert run("predict", classes, tmp_path / "b.csv", tmp_path / "c.txt", "--text", 2).lines == expected[2:]
+    assert run("predict", classes, stdin="label\ttext\n").lines == expected[4:]
+    row = json.loads(run("predict", classes, tmp_path / "b.csv", "--text", 2, "--other", 1, "--json").lines[0])
+    (both,) = regard.load(classes).predict([("the bird", "yes")])
+    assert (row["text"], row["probabilities"]) == ("the bird\tyes", pytest.approx(both.probabilities))
+    tags = make_encoder_folder(tmp_path / "tags", task="tag", labels=("O", "X"))
+    assert run("predict", tags, tmp_path / "a.tsv.gz").lines == run("predict", tags, stdin="\n".join(texts[:2])).lines
+    masks = make_encoder_folder(tmp_path / "masks", task="mask")
+    (tmp_path / "m.jsonl").write_text('{"text": "the [MASK]"}\n{"text": "[MASK]\\nsees"}\n')
+    filled = run("predict", masks, "--fill", stdin="the [MASK]\n[MASK] sees\n").lines
+    assert run("predict", masks, "--fill", tmp_path / "m.jsonl").lines == filled
+    (tmp_path / "empty.csv").write_text("")
+    assert run("predict", classes, tmp_path / "empty.csv").status == 0
+
+
+def test_a_row_that_cannot_be_used_is_named_and_costs_no_other(run: Command, tmp_path: Path) -> None:
+    classes = make_encoder_folder(tmp_path / "classes", task="classify", labels=("no", "yes"))
+    for wrong, message in (
+        ("a,b", "a.csv, line 4: found 2 columns, expected 1"),
+        ("the " * 60, "a.csv, line 4: 'the the"),
+    ):
+        (tmp_path / "a.csv").write_text(f'text\n"the\ncat"\n{wrong}\nthe dog\n')
+        found = run("predict", classes, tmp_path / "a.csv")
+        assert (found.status, found.lines) == (2, run("predict", classes, stdin="the cat\n").lines)
+        assert f"{message}" in found.err
+
+
+def test_a_byte_order_mark_is_no_text(run: Command, tmp_path: Path) -> None:
+    classes = make_encoder_folder(tmp_path / "classes", task="classify", labels=("no", "yes"))
+    found = run("predict", classes, "--json", stdin=b"\xef\xbb\xbfthe cat\n\xef\xbb\xbfa\n")
+    assert [json.loads(line)["text"] for line in found.lines] == ["the cat", "\ufeffa"]
+    assert run("predict", classes, stdin=b"\xef\xbb\xbf").lines == [], "as of a file"
+
+
 def test_mistakes_at_the_shell(run: Command, tmp_path: Path) -> None:
     plain = make_encoder_folder(tmp_path / "plain")
     masks = make_encoder_folder(tmp_path / "masks", task="mask")
     tags = make_encoder_folder(tmp_path / "tags", task="tag", labels=("O", "X"))
+    classes = make_encoder_folder(tmp_path / "classes", task="classify", labels=("no", "yes"))
+    rows = tmp_path / "a.tsv"
+    rows.write_text("1\tthe cat\n")
     for arguments, message in (
-        (["predict", plain], "it has no head for that"),
+        (["predict", plain], "it has no head for that. Teach it a task first, for example with `regard finetune"),
+        (["predict", plain, "--text", 2], "--text: says nothing of lines of text"),
+        (["predict", tags, "--words", "--pair"], "--words is of single texts; leave out --pair"),
+        (["predict", masks, "--words", "--fill"], "leave out --pair, --other, --words and --calibrated"),
+        (["predict", classes, "--words"], "it cannot label words: it does not tag them"),
+        (["predict", classes, rows], "a.tsv, line 1: it cannot be told which column is the text"),
         (["predict", plain, "--fill"], "cannot fill masks"),
         (["predict", masks], "cannot predict labels"),
         (["predict", masks, "--fill"], "has no [MASK]"),

@@ -8,68 +8,110 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regard.cli.options import JsonOption, OutOption, refuse_options
+from regard.cli.options import JsonOption, OtherOption, OutOption, TextOption, refuse_options
 from regard.errors import ConfigError, InputError, TextError
-from regard.streams import file_chunks, pair_up, stdin_chunks, writer
+from regard.formats.files import kind_suffix
+from regard.formats.tables import SUFFIXES
+from regard.streams import file_chunks, in_chunks, pair_up, stdin_chunks, writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from regard.api import Model, Prediction
+    from regard.data.labelled import Columns, Text
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Model folder or run folder of an encoder.")],
-    files: Annotated[list[Path] | None, typer.Argument(help="Text files; none: standard input.")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Text files, or tables (TSV, CSV, JSONL) with a text a row; none: standard input."),
+    ] = None,
     out: OutOption = "",
-    pair: Annotated[bool, typer.Option("--pair", help="Each line is two texts with a tab between.")] = False,
+    text: TextOption = None,
+    other: OtherOption = "",
+    pair: Annotated[
+        bool, typer.Option("--pair", help="Each line is two texts with a tab between; each row of a table has two.")
+    ] = False,
     fill: Annotated[bool, typer.Option("--fill", help="Guess the words that the lines have as [MASK].")] = False,
+    words: Annotated[
+        bool, typer.Option("--words", help="Words are what stands between spaces; each gets one tag.")
+    ] = False,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Probabilities as often right as they say, by fine-tuning's dev set.")
     ] = False,
     count: Annotated[int | None, typer.Option(help="With --fill, how many guesses a mask (5).")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Label texts, or fill in masked words, one line in, one line out.
+    """Label texts, or fill in masked words, one line or row in, one line out.
 
-    Classes come with their probability after a tab; tagged words as word/LABEL; guesses of one mask with commas, of
-    several with " | ".
+    Classes come with their probability after a tab; tagged words as word/LABEL, with --json also the entities that they
+    mark; guesses of one mask with commas, of several with " | ".
+
+    A file that ends in .tsv, .csv or .jsonl is a table: the text is in the column "text", "sentence" or "sentence1", in
+    the only one, or where --text says (of a pair also "other", "text_pair", "sentence2", or --other).
 
     Example: regard predict models/sentiment < reviews.txt > labels.tsv
     """
     import regard.api
+    from regard.data.labelled import Columns
     from regard.label_scoring import reads_pairs
 
-    if fill and (pair or calibrated):
-        raise ConfigError("--fill reads single texts and gives plain probabilities; leave out --pair and --calibrated.")
+    if fill and (pair or other or words or calibrated):
+        raise ConfigError(
+            "--fill reads single texts and gives plain probabilities; leave out --pair, --other, --words and "
+            "--calibrated."
+        )
+    if words and (pair or other):
+        raise ConfigError("--words is of single texts; leave out --pair and --other.")
     if not fill:
         refuse_options("predict without --fill", {"count": count is not None})
     if count is not None and count < 1:
         raise ConfigError(f"--count {count}: expected at least 1.")
     ways = pair_up(files or [], out)
+    if not any(_is_table(source) for source, _ in ways):
+        refuse_options("lines of text", {"text": text, "other": other})
+    columns = Columns(text=tuple(text or ()), other=other)
     loaded = regard.api.load(model)
     if isinstance(loaded, regard.api.Encoder) and not fill:
-        pair = reads_pairs(loaded, pair or None)
+        pair = reads_pairs(loaded, pair or bool(other) or None)
 
-    def results(chunk: list[str]) -> list[str]:
+    def results(texts: "list[Text]") -> list[str]:
         if fill:
-            return _filled(loaded, chunk, count or 5, as_json)
-        return _labelled(loaded, chunk, pair, calibrated, as_json)
+            return _filled(loaded, [each for each in texts if isinstance(each, str)], count or 5, as_json)
+        return _labelled(loaded, texts, pair, calibrated, words, as_json)
 
     for source, target in ways:
-        number = 0  # of the lines before the chunk
         with writer(target) as write:
-            for chunk in stdin_chunks() if source is None else file_chunks(source):
-                wrong = None
+            for rows in _chunks(source, columns, pair):
+                texts, wrong = [each for _, each in rows], None
                 try:
-                    lines = results(chunk)
+                    lines = results(texts)
                 except TextError as error:
-                    wrong, lines = error, results(chunk[: error.row])  # those before it are as good as ever
+                    wrong, lines = error, results(texts[: error.row])  # those before it are as good as ever
                 for line in lines:
                     write(line)
                 sys.stdout.flush()
                 if wrong is not None:
                     where = "standard input" if source is None else source
-                    raise InputError(f"{where}, line {number + wrong.row + 1:,}: {wrong}") from wrong
-                number += len(chunk)
+                    raise InputError(f"{where}, line {rows[wrong.row][0]:,}: {wrong}") from wrong
+
+
+def _is_table(source: Path | None) -> bool:
+    return source is not None and kind_suffix(source) in SUFFIXES
+
+
+def _chunks(source: Path | None, columns: "Columns", pair: bool) -> "Iterator[list[tuple[int, Text]]]":
+    """The texts of an input, many together, each with the number of the line where it begins."""
+    from regard.data.labelled import read_texts
+
+    if source is not None and _is_table(source):
+        yield from in_chunks(read_texts(source, columns, pair=pair))
+        return
+    number = 1
+    for chunk in stdin_chunks() if source is None else file_chunks(source):
+        yield list(enumerate(chunk, number))
+        number += len(chunk)
 
 
 def _filled(model: "Model", chunk: list[str], count: int, as_json: bool) -> list[str]:
@@ -84,24 +126,33 @@ def _filled(model: "Model", chunk: list[str], count: int, as_json: bool) -> list
     return [" | ".join(", ".join(guess.text for guess in mask) for mask in masks) for masks in found]
 
 
-def _labelled(model: "Model", chunk: list[str], pair: bool, calibrated: bool, as_json: bool) -> list[str]:
-    texts: list[str | tuple[str, str]] = list(chunk)
-    if pair:
-        halves = [line.split("\t") for line in chunk]
-        for row, half in enumerate(halves):
-            if len(half) != 2:
-                raise TextError(f"{chunk[row][:60]!r} is not two texts with one tab between.", row)
-        texts = [(first, second) for first, second in halves]
-    found = model.predict(texts, calibrated=calibrated)
-    return [_line(text, each, as_json) for text, each in zip(chunk, found, strict=True)]
+def _labelled(
+    model: "Model", texts: "list[Text]", pair: bool, calibrated: bool, words: bool, as_json: bool
+) -> list[str]:
+    asked = [_halves(text, row) if pair and isinstance(text, str) else text for row, text in enumerate(texts)]
+    found = model.predict(asked, calibrated=calibrated, split=words)
+    shown = (text if isinstance(text, str) else "\t".join(text) for text in texts)
+    return [_line(text, each, as_json) for text, each in zip(shown, found, strict=True)]
+
+
+def _halves(line: str, row: int) -> tuple[str, str]:
+    halves = line.split("\t")
+    if len(halves) != 2:
+        raise TextError(f"{line[:60]!r} is not two texts with one tab between.", row)
+    return halves[0], halves[1]
 
 
 def _line(text: str, found: "Prediction", as_json: bool) -> str:
+    from regard.prediction import entities
+
     if as_json:
         if isinstance(found, float):
             row: dict = {"value": found}
+        elif isinstance(found, list):
+            marked = [asdict(entity) for entity in entities(text, found)]
+            row = {"words": [asdict(word) for word in found], "entities": marked}
         else:
-            row = {"words": [asdict(word) for word in found]} if isinstance(found, list) else asdict(found)
+            row = asdict(found)
         return json.dumps({"text": text, **row}, ensure_ascii=False)
     if isinstance(found, float):
         return f"{found:.6g}"

@@ -137,6 +137,41 @@ def load(data: Sequence[str], task: LabelTask, columns: Columns) -> LabelledSet:
     return LabelledSet(texts, labels, numpy.array(weights, dtype=numpy.float32), skipped, told)
 
 
+def read_texts(path: Path, columns: Columns, *, pair: bool) -> Iterator[tuple[int, Text]]:
+    """The text of each row of a table, and the line where the row begins; no row is left out, an empty text neither.
+
+    Columns are named as for `load`. If none are, and there is no heading with the usual names, a single column is the
+    text, and two are the texts of a pair.
+
+    Args:
+        columns: where the texts stand; a label is not looked for.
+        pair: each row has two texts.
+
+    Raises:
+        DataError: the file cannot be read as what its name says, it cannot be told which columns are the texts', or a
+            row cannot be used.
+    """
+    places: _Places | None = None
+    num_columns = 0
+    for record in read_records(path):
+        where = f"{path}, line {record.line:,}"
+        if record.unusable:
+            raise DataError(f"{where}: a row {record.unusable} cannot be used. Repair or remove it.")
+        if places is None:
+            places = _Places.of_texts(path, record, columns, pair)
+            num_columns = len(record.values)
+            if places.heading:
+                continue
+        # A comma in a text without quotes makes columns of it, and the rest of the text would be lost.
+        if not isinstance(record.values, dict) and len(record.values) != num_columns:
+            raise DataError(
+                f"{where}: found {len(record.values)} columns, expected {num_columns} as in the first row. "
+                "Repair the row; in .csv a text with commas stands in quotes."
+            )
+        _, text, other = places.take(path, record)
+        yield record.line, (text, other) if pair else text
+
+
 def hold_out(rows: LabelledSet, count: int, seed: int) -> tuple[LabelledSet, LabelledSet, int]:
     """Train and dev without a common text, and how many rows were dropped for it; see `holding_out.hold_out`.
 
@@ -207,7 +242,7 @@ def _labelled(path: Path, task: LabelTask, columns: Columns, read_from: dict[str
 class _Places:
     """Where in a record label and texts stand."""
 
-    label: Any  # places (int) or keys (str)
+    label: Any  # places (int) or keys (str); None: only the texts are asked for
     text: tuple[Any, ...]
     other: Any
     heading: bool  # the first row is no text
@@ -219,6 +254,7 @@ class _Places:
             keys = list(first.values)
             return cls(*_by_name(path, first.line, keys, keys, columns, pair), heading=False)
         cells = [str(cell).strip() for cell in first.values]
+        _check_separator(path, first.line, cells)
         given = [name for name in (columns.label, *columns.text, columns.other) if name]
         named = bool(given) and not given[0].isdecimal()
         lowered = [cell.lower() for cell in cells]
@@ -234,6 +270,34 @@ class _Places:
         other_place = int(columns.other or 3) - 1 if pair or columns.other else None
         return cls(numbers[0], tuple(numbers[1:]), other_place, heading=False)
 
+    @classmethod
+    def of_texts(cls, path: Path, first: Record, columns: Columns, pair: bool) -> "_Places":
+        """The same without a label."""
+        names = [str(name).strip() for name in first.values]  # of a JSON object its keys
+        given = [name for name in (*columns.text, columns.other) if name]
+        is_table = not isinstance(first.values, dict)
+        if is_table and given and given[0].isdecimal():
+            if not columns.text or (pair and not columns.other):
+                raise _no_texts(path, first.line, (), names, pair)
+            places = [int(name) - 1 for name in given]
+            return cls(None, tuple(places[: len(columns.text)]), places[-1] if columns.other else None, heading=False)
+        if is_table:
+            _check_separator(path, first.line, names)
+        lowered = [name.lower() for name in names]
+        if is_table and not given and not _usual(_TEXT_NAMES, lowered):
+            headed = _is_heading(lowered) or (len(names) == 1 and lowered[0] in _HEADING_WORDS)
+            if headed or len(names) != 1 + pair:
+                raise _no_texts(path, first.line, (), names, pair)
+            return cls(None, (0,), 1 if pair else None, heading=False)
+        where = lowered if is_table and not given else names
+        text, other = _text_names(where, columns, pair)
+        missing = [name for name in (*text, other) if name and name not in where]
+        if missing or not text or (pair and not other):
+            raise _no_texts(path, first.line, missing, names, pair)
+        if not is_table:
+            return cls(None, text, other, heading=False)
+        return cls(None, tuple(map(where.index, text)), where.index(other) if other else None, heading=True)
+
     def __str__(self) -> str:
         """For people."""
         texts = [place for place in (*self.text, self.other) if place not in (None, "")]
@@ -241,18 +305,20 @@ class _Places:
         return f"label from {named[0]}, text from {' and '.join(named[1:])}"
 
     def take(self, path: Path, record: Record) -> tuple[str, str, str]:
-        """Label, text and second text ("" if there is none)."""
+        """Label, text and second text ("" if there is none, or none is asked for)."""
         values: Any = record.values
         try:
-            label, texts = values[self.label], [values[place] for place in self.text]
+            label = "" if self.label is None else values[self.label]
+            texts = [values[place] for place in self.text]
             other = "" if self.other in (None, "") else values[self.other]
         except (IndexError, KeyError) as error:
             by_number = isinstance(error, IndexError)
             places = [place for place in (self.label, *self.text, self.other) if isinstance(place, int)]
             expected = f"at least {max(places) + 1} columns" if by_number else f"the key {error}"
+            options = "--text and --other" if self.label is None else "--label, --text and --other"
             raise DataError(
                 f"{path}, line {record.line:,}: {len(values)} {'columns' if by_number else 'keys'}; {expected} "
-                "were expected. Repair or remove the row, or name the columns with --label, --text and --other."
+                f"were expected. Repair or remove the row, or name the columns with {options}."
             ) from error
         for value in (*texts, other):
             if not isinstance(value, str):
@@ -262,7 +328,7 @@ class _Places:
                 f"{path}, line {record.line:,}: the label is {label!r:.40}, a string or number was expected."
             )
         text = " ".join(part for part in (_clean(each) for each in texts) if part)
-        return str(label).strip(), text, _clean(other)
+        return _clean(str(label)), text, _clean(other)
 
 
 def _tagged(path: Path) -> Iterator[Found]:
@@ -277,6 +343,11 @@ def _tagged(path: Path) -> Iterator[Found]:
         values: Any = record.values
         word_key, tag_key = _usual(_WORD_KEYS, list(values)), _usual(_TAG_KEYS, list(values))
         words, tags = values.get(word_key), values.get(tag_key)
+        if _strings(words) and isinstance(tags, list) and any(isinstance(tag, int) for tag in tags):
+            raise DataError(
+                f"{path}, line {record.line:,}: {tag_key!r} are numbers ({tags!s:.40}), names were expected, such as "
+                "'B-PER'. Write the name of each number; the description of the data set has them."
+            )
         if not (_strings(words) and _strings(tags) and len(words) == len(tags)):
             raise DataError(
                 f'{path}, line {record.line:,}: no "words" and "tags" that are lists of strings of one length. '
@@ -295,7 +366,7 @@ def _joined(words: Sequence[str], tags: Sequence[str]) -> Found:
         if not word:
             continue
         parts.append(word)
-        spans.append(TagSpan(place, place + len(word), tag.strip()))
+        spans.append(TagSpan(place, place + len(word), _clean(tag)))
         place += len(word) + 1
     return " ".join(parts), tuple(spans), None if parts else "empty"
 
@@ -323,12 +394,17 @@ def _by_name(
         shown: the same as they stand in the file, for the message.
     """
     label = columns.label or _usual(_LABEL_NAMES, names)
-    text = columns.text or _some(_usual(_TEXT_NAMES, names))
-    other = columns.other or (_usual(_OTHER_NAMES, names) if pair else "")
+    text, other = _text_names(names, columns, pair)
     missing = [name for name in (label, *text, other) if name and name not in names]
     if missing or not label or not text or (pair and not other):
         raise _no_column(path, line, missing, shown, pair)
     return label, text, other
+
+
+def _text_names(names: Sequence[str], columns: Columns, pair: bool) -> tuple[tuple[str, ...], str]:
+    """The names of text and second text, as `_by_name`; empty where there are none."""
+    text = columns.text or _some(_usual(_TEXT_NAMES, names))
+    return text, columns.other or (_usual(_OTHER_NAMES, names) if pair else "")
 
 
 def _usual(names: Sequence[str], present: Sequence[str]) -> str:
@@ -358,6 +434,28 @@ def _no_column(
     return DataError(
         f"{path}, line {line:,}: {first}{told}; there are {listed}. Name the columns with {options}{numbers}."
     )
+
+
+def _no_texts(path: Path, line: int, missing: Sequence[str], found: Sequence[str], pair: bool) -> DataError:
+    told = "it cannot be told which columns are the two texts" if pair else "it cannot be told which column is the text"
+    what = f"no column {', '.join(map(repr, missing))}" if missing else told
+    listed = ", ".join(repr(name[:30]) for name in found[:8]) or "none"
+    options = "the texts with --text and --other" if pair else "the text with --text"
+    how = "by its key" if kind_suffix(path) == ".jsonl" else "by its name in the heading or by number (--text 1)"
+    return DataError(f"{path}, line {line:,}: {what}; found {len(found)}: {listed}. Name {options}, each {how}.")
+
+
+def _check_separator(path: Path, line: int, cells: Sequence[str]) -> None:
+    """A first row of one column in which something else than commas parts columns; in prose a space follows ";"."""
+    if kind_suffix(path) != ".csv" or len(cells) != 1:
+        return
+    for separator, named, remedy in ((";", "semicolons", "with tabs as .tsv"), ("\t", "tabs", "name it .tsv")):
+        _, _, after = cells[0].partition(separator)
+        if after and not after.startswith(" "):
+            raise DataError(
+                f"{path}, line {line:,}: {cells[0][:60]!r} is one column; in .csv commas part columns, and these seem "
+                f"to be parted by {named}. Save the file with commas, or {remedy}."
+            )
 
 
 def _natural(label: str) -> tuple[int, float, str]:

@@ -93,7 +93,8 @@ def _csv(path: Path) -> Iterator[Record]:
     except csv.Error as error:
         raise DataError(
             f"{path}, line {begun + 1:,}: not CSV ({error}). A field with quotes, commas or line breaks stands in "
-            'quotes, and a quote in it is doubled: "a ""word"", say". Repair the row, or use .tsv.'
+            'quotes, and a quote in it is doubled: "a ""word"", say"; columns are parted by commas. '
+            "Repair the row, or use .tsv."
         ) from error
 
 

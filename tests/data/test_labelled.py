@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regard.data.labelled import Columns, LabelTask, TagSpan, fingerprint, hold_out, load, num_shared
+from regard.data.labelled import Columns, LabelTask, TagSpan, fingerprint, hold_out, load, num_shared, read_texts
 from regard.errors import ConfigError, DataError
 
 NONE = Columns()
@@ -127,6 +127,22 @@ def test_what_is_skipped_is_counted(tmp_path: Path) -> None:
         ("a.csv", "label,text\n1,a\n", "pair", NONE, "no label or no text column.*--label and --text and --other"),
         ("a.tsv", "1\ta\nnan\tb\n", "regress", NONE, r"a\.tsv, line 2: the label 'nan' is no finite number"),
         ("a.tsv", "good\ta\n", "regress", NONE, "line 1: the label 'good' is no finite number, as --task regress"),
+        ("a.csv", "label;text\n1;a, b\n", "classify", NONE, "line 1: 'label;text' is one column; in .csv commas part"),
+        ("a.csv", "label;text\n1;a\n", "classify", Columns(label="label", text=("text",)), "parted by semicolons"),
+        (
+            "a.csv",
+            "label\ttext\n1\ta\n",
+            "classify",
+            NONE,
+            "parted by tabs. Save the file with commas, or name it .tsv",
+        ),
+        (
+            "a.jsonl",
+            '{"tokens": ["a", "b"], "ner_tags": [0, 3]}\n',
+            "tag",
+            NONE,
+            r"line 1: 'ner_tags' are numbers \(\[0, 3\]\), names were expected, such as 'B-PER'",
+        ),
         ("a.jsonl", '{"tokens": ["a"], "tags": []}\n', "tag", NONE, 'line 1: no "words" and "tags" that are lists'),
     ],
 )
@@ -152,6 +168,80 @@ def test_tags_keep_the_characters_they_stand_on(tmp_path: Path) -> None:
         assert (found.texts[0], len(found)) == ("New York is", count)
         assert found.labels[0] == (TagSpan(0, 8, "B-LOC"), TagSpan(9, 11, "O"))
         assert found.names() == ["B-LOC", "O"]
+
+
+def test_labels_are_of_one_line(tmp_path: Path) -> None:
+    rows = written(tmp_path, "a.csv", '"very\ngood",a\n"so\tso",b\n')
+    assert load([rows], "classify", NONE).labels == ["very good", "so so"]
+    lists = written(tmp_path, "a.jsonl", '{"words": ["a"], "tags": ["B-\\nX\\tY"]}\n')
+    assert load([lists], "tag", NONE).names() == ["B- X Y"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns", "expected"),
+    [
+        ("a.tsv", "Label\tSentence\n1\ta b\n0\t\n", NONE, [(2, "a b"), (3, "")]),
+        ("a.csv", "text\na\n", NONE, [(2, "a")]),
+        ("a.csv", 'a; b\n\n"c,\nd"\ne\n', NONE, [(1, "a; b"), (3, "c, d"), (5, "e")]),
+        ("a.csv", "x;y\n", Columns(text=("1",)), [(1, "x;y")]),
+        ("a.tsv", "a\tb\tc\n", Columns(text=("3", "1")), [(1, "c a")]),
+        ("a.csv", "title,body\na,b\n", Columns(text=("title", "body")), [(2, "a b")]),
+        ("a.jsonl", '{"label": 3, "sentence": "a"}\n{"sentence": "b"}\n', NONE, [(1, "a"), (2, "b")]),
+        ("a.jsonl", '{"t": "a"}\n', Columns(text=("t",)), [(1, "a")]),
+    ],
+)
+def test_texts_without_labels(
+    tmp_path: Path, name: str, text: str, columns: Columns, expected: list[tuple[int, str]]
+) -> None:
+    assert list(read_texts(Path(written(tmp_path, name, text)), columns, pair=False)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns"),
+    [
+        ("a.tsv", "a\tb\n", NONE),
+        ("a.csv", "label,sentence2,sentence1\n1,b,a\n", NONE),
+        ("a.tsv", "1\tb\ta\n", Columns(text=("3",), other="2")),
+        ("a.jsonl", '{"p": "a", "h": "b"}\n', Columns(text=("p",), other="h")),
+    ],
+)
+def test_pairs_without_labels(tmp_path: Path, name: str, text: str, columns: Columns) -> None:
+    found = read_texts(Path(written(tmp_path, name, text)), columns, pair=True)
+    assert [pair for _, pair in found] == [("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns", "pair", "message"),
+    [
+        ("a.tsv", "1\ta\n", NONE, False, r"a\.tsv, line 1: it cannot be told which column is the text; found 2: '1'"),
+        ("a.tsv", "1\ta\n", NONE, False, r"Name the text with --text, each by its name in the heading or by number"),
+        ("a.csv", "Review\na\n", NONE, False, r"which column is the text; found 1: 'Review'"),
+        ("a.csv", "premise,hypothesis\na,b\n", NONE, True, r"found 2: 'premise', 'hypothesis'"),
+        ("a.tsv", "1\ta\tb\n", NONE, True, r"which columns are the two texts; found 3.*with --text and --other"),
+        ("a.tsv", "a\n", NONE, True, r"which columns are the two texts; found 1"),
+        ("a.tsv", "a\tb\n", Columns(text=("1",)), True, r"which columns are the two texts"),
+        ("a.csv", "x,y\na,b\n", Columns(text=("z",)), False, r"no column 'z'; found 2: 'x', 'y'"),
+        ("a.csv", "x,text\na,b\n", Columns(other="z"), True, r"no column 'z'"),
+        (
+            "a.jsonl",
+            '{"review": "a"}\n',
+            NONE,
+            False,
+            r"found 1: 'review'\. Name the text with --text, each by its key",
+        ),
+        ("a.csv", "text;label\na;1\n", NONE, False, r"parted by semicolons"),
+        ("a.csv", "text;label\na;1\n", Columns(text=("text",)), False, r"parted by semicolons"),
+        ("a.tsv", "a\tb\n", Columns(text=("3",)), False, r"at least 3 columns were expected.*with --text and --other"),
+        ("a.csv", "text\na\nb, c\n", NONE, False, r"a\.csv, line 3: found 2 columns, expected 1 as in the first row"),
+        ("a.jsonl", '{"text": null}\n', NONE, False, r"line 1: the text is None, a string was expected"),
+        ("a.jsonl", '{"text": "\\ud83d"}\n', NONE, False, r"line 1: a row with half a character cannot be used"),
+    ],
+)
+def test_texts_that_cannot_be_told_are_refused(
+    tmp_path: Path, name: str, text: str, columns: Columns, pair: bool, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        list(read_texts(Path(written(tmp_path, name, text)), columns, pair=pair))
 
 
 def test_dev_shares_no_text_with_train(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def test_a_line_too_long_to_hold_is_said(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.csv", 'a,b\n1,"never closed\n2,c\n', r"a\.csv, line 2: not CSV \(unexpected end of data\)"),
+        ("a.csv", '"a";"b"\n', r"a\.csv, line 1: not CSV .*columns are parted by commas"),
         ("a.csv", 'a,b\n1,"x"y\n', r"a\.csv, line 2: not CSV .*Repair the row, or use \.tsv"),
         ("a.jsonl", '{"a": 1}\n[1]\n', r"a\.jsonl, line 2: '\[1\]' is no JSON object"),
         ("a.jsonl", '{"a": 1\n', r"a\.jsonl, line 1: not JSON"),
