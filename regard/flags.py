@@ -15,6 +15,7 @@ LOW_CONFIDENCE = "low_confidence"  # the model itself gave its words little prob
 _LOW_CONFIDENCE = math.log(0.35)  # mean log-probability a token below which a translation is flagged
 # Thousands may stand apart by a point, a comma, an apostrophe or a (no-break) space; then only groups of three belong.
 _NUMBER = re.compile(r"\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)*|\d+(?:[.,]\d+)*")
+_BLANK_LINES = re.compile(r"(?:\n[^\S\n]*){50}")  # a page of nothing; words and letters do not show it
 _PLACEHOLDER = re.compile(
     r"\{\{?[\w.:-]*\}?\}|\$\{[\w.]+\}"
     r"|(?<!\d)%(?:\(\w+\)|\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh?|ll?|z)?[sdifgxu@]"  # of printf; "100%ig" is none
@@ -36,7 +37,7 @@ def find(source: str, target: str, log_probs: Sequence[float], finished: bool) -
         flags.append(EMPTY)
     if not finished:
         flags.append(TRUNCATED)
-    if longest_run(target) > longest_run(source) + 2 or _circles(target) > _circles(source) + 4:
+    if goes_round(source, target):
         flags.append(REPETITION)
     if _numbers(source) != _numbers(target):
         flags.append(NUMBER_MISMATCH)
@@ -45,6 +46,15 @@ def find(source: str, target: str, log_probs: Sequence[float], finished: bool) -
     if log_probs and not sum(log_probs) / len(log_probs) >= _LOW_CONFIDENCE:  # nan neither
         flags.append(LOW_CONFIDENCE)
     return tuple(flags)
+
+
+def goes_round(source: str, target: str) -> bool:
+    """Whether words, letters or line breaks of a target go round in circles, and more so than those of its source."""
+    return (
+        longest_run(target) > longest_run(source) + 2
+        or _circles(target) > _circles(source) + 4
+        or bool(_BLANK_LINES.search(target) and not _BLANK_LINES.search(source))
+    )
 
 
 def longest_run(text: str) -> int:

@@ -62,7 +62,7 @@ class Continuation:
     # What ended it: the model itself, a stop string (which is not of the text), the length asked for, the full context.
     ended: Literal["end", "stop", "length", "context"]
     score: float  # as `Hypothesis`
-    flags: tuple[str, ...] = ()  # "truncated" where the context was full
+    flags: tuple[str, ...] = ()  # "truncated" where the context was full, "repetition" where it goes round in circles
     ids: tuple[int, ...] = field(default=(), repr=False)  # as the model wrote them, those of a stop string too
     log_probs: tuple[float, ...] = field(default=(), repr=False)  # nats, of each id, and of the end if it came
     alternatives: tuple["Continuation", ...] = field(default=(), repr=False)  # the n best, this one first
@@ -212,19 +212,21 @@ def _check_room(text: str, length: int, limit: int, what: str = "") -> None:
 
 def _continuation(prompt: str, hypothesis: Hypothesis, options: SearchOptions, stops: "_Stops") -> Continuation:
     written = stops.tokens.bytes_of(hypothesis.ids)
-    text = stops.cut(written)
-    if len(text) < len(written):
+    cut = stops.cut(written)
+    text = cut.decode("utf-8", errors="replace")
+    if len(cut) < len(written):
         ended = "stop"
     elif hypothesis.finished:
         ended = "end"
     else:
         ended = "length" if options.max_length and len(hypothesis.ids) >= options.max_length else "context"
+    signs = {flags.TRUNCATED: ended == "context", flags.REPETITION: flags.goes_round(prompt, text)}
     return Continuation(
         prompt=prompt,
-        text=text.decode("utf-8", errors="replace"),
+        text=text,
         ended=ended,
         score=hypothesis.score,
-        flags=(flags.TRUNCATED,) if ended == "context" else (),
+        flags=tuple(flag for flag, is_there in signs.items() if is_there),
         ids=hypothesis.ids,
         log_probs=hypothesis.log_probs,
     )

@@ -143,6 +143,22 @@ def test_why_a_text_ended(tokens: ByteTokens) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "written", "expected"),
+    [
+        ("the cat", "\n" * 49, ()),
+        ("the cat", "\n" * 50, ("repetition",)),
+        ("the cat", "a\n" + " \n" * 50 + "b", ("repetition",)),
+        ("a" + "\n" * 50, "\n" * 50, ()),  # as the prompt does
+        ("the cat", "sees the cat sees the cat sees the cat sees the cat", ("repetition",)),
+        ("the cat", "sees the cat, and sees the dog", ()),
+    ],
+)
+def test_circles_are_flagged(tokens: ByteTokens, prompt: str, written: str, expected: tuple[str, ...]) -> None:
+    (found,) = generation.generate(Planted(tokens, tokens.encode(written).ids), [prompt], GREEDY)
+    assert found.flags == expected
+
+
 def test_a_prompt_is_taken_as_it_is(tokens: ByteTokens) -> None:
     engine = Planted(tokens, [5])
     for prompt in (" the cat ", "\n", "<|endoftext|>"):
@@ -339,7 +355,7 @@ def test_one_prompt_or_many(run: Command, folder: Path, model: regard.Model, tmp
     assert [(row["prompt"], row["text"], row["ended"], row["tokens"]) for row in rows] == [
         (each.prompt, each.text, each.ended, len(each.ids)) for each in expected
     ]
-    (tmp_path / "prompt.txt").write_bytes(b"the cat\r\nsees\n")
+    (tmp_path / "prompt.txt").write_bytes(b"\xef\xbb\xbfthe cat\r\nsees\n")
     whole = run("generate", folder, "--file", tmp_path / "prompt.txt", *ways)
     assert whole.out == model.generate("the cat\r\nsees\n", SearchOptions(beam_size=1, max_length=12)).text + "\n"
     assert run("generate", folder, SOURCES[0], *ways, "--out", tmp_path / "out.txt").out == ""
@@ -364,6 +380,15 @@ def test_a_full_context_is_told(run: Command, folder: Path) -> None:
     found = run("generate", folder, SOURCES[0], "--greedy", "--min-length", 60, "--max-length", 0)
     assert found.status == 0
     assert "1 text · flagged: truncated 1 (the context was full)" in found.err
+
+
+def test_circles_are_told(run: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = regard.engines.decoder.DecoderEngine
+    blank = Hypothesis((regard.load(folder).engine.tokens.encode("\n").ids[-1],) * 60, (-1.0,) * 60, -1.0, True)
+    monkeypatch.setattr(engine, "search", lambda self, prompts, options, ends=None: [[blank] for _ in prompts])
+    found = run("generate", folder, "--json", stdin="the cat\na dog\n")
+    assert [json.loads(line)["flags"] for line in found.lines] == [["repetition"]] * 2
+    assert "2 texts · flagged: repetition 2 (it goes round in circles)" in found.err
 
 
 def test_examples_at_the_shell(run: Command, folder: Path, model: regard.Model, tmp_path: Path) -> None:
@@ -403,7 +428,11 @@ def test_mistakes_at_the_shell(run: Command, folder: Path, tmp_path: Path) -> No
         (["a", "--beam", 3, "--stop", "x"], "to stop at a text, sample or take a beam_size of 1"),
         (["a", "--beam", 3, "--repetition-penalty", 1.2], "repetition_penalty needs sample"),
         (["a", "--beam", 0], "beam_size must be at least 1"),
-        (["a", "--top-p", 0], "top_p above 0 and at most 1"),
+        (["a", "--top-p", 0], "top_p must be above 0 and at most 1, got 0"),
+        (
+            ["a", "--temperature", 0],
+            "--temperature 0: expected above 0. To take always the likeliest token, give --greedy",
+        ),
         (["a", "--examples", tmp_path / "bad.tsv"], "bad.tsv, line 2: found 0 tabs, expected input, one tab, answer"),
         (["a", "--examples", tmp_path / "empty.tsv"], "empty.tsv: is empty"),
         (["a", "--examples", tmp_path / "none"], "there is no such file"),

@@ -3,11 +3,13 @@
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from regard import flags
 from regard.cli.options import JsonOption, say
 from regard.errors import ConfigError, DataError, InputError
 from regard.streams import file_chunks, stdin_chunks, writer
@@ -68,6 +70,11 @@ def generate(
         )
     if greedy and (beam > 1 or n_best > 1):
         raise ConfigError("--greedy writes one text; leave out --beam and --n-best, or leave out --greedy.")
+    if not temperature > 0:  # nan neither
+        raise ConfigError(
+            f"--temperature {temperature:g}: expected above 0. To take always the likeliest token, give --greedy "
+            "instead."
+        )
     options = SearchOptions(
         beam_size=beam if sample or beam < 1 else max(beam, n_best),
         n_best=n_best,
@@ -87,20 +94,24 @@ def generate(
     chunks = stdin_chunks() if prompt is None and file is None else iter([[_read(file) if file else prompt or ""]])
     shows = sys.stdout.isatty() and not (as_json or out or pairs or options.searches)
     loaded = regard.api.load(model)
-    texts, flagged = 0, 0
+    texts = 0
+    counts: Counter[str] = Counter()
     with writer(out) as write:
         for chunk in chunks:
             prompts = [few_shot(pairs, line) for line in chunk] if pairs else chunk
             shown = (_show(loaded, each, options, stops) for each in prompts)
             for found in shown if shows else loaded.generate(prompts, options, stop=stops):
-                texts, flagged = texts + 1, flagged + bool(found.flags)
+                texts += 1
+                counts.update(found.flags)
                 if as_json:
                     write(json.dumps(_row(found), ensure_ascii=False))
                 elif not shows:
                     write(found.text.strip() if pairs else found.text)
             sys.stdout.flush()
-    if flagged:
-        say(f"{texts:,} text{'s' if texts > 1 else ''} · flagged: truncated {flagged:,} (the context was full)")
+    if counts:
+        told = {flags.TRUNCATED: "the context was full", flags.REPETITION: "it goes round in circles"}
+        flagged = ", ".join(f"{flag} {count:,} ({told[flag]})" for flag, count in sorted(counts.items()))
+        say(f"{texts:,} text{'s' if texts > 1 else ''} · flagged: {flagged}")
 
 
 def _show(model: "Model", prompt: str, options: "SearchOptions", stop: list[str]) -> "Continuation":
@@ -127,9 +138,9 @@ def _row(found: "Continuation") -> dict[str, Any]:
 
 
 def _read(path: Path) -> str:
-    """A file's text with its line ends as they are."""
+    """A file's text with its line ends as they are, without a byte order mark."""
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:

@@ -36,8 +36,15 @@ class SearchOptions:
             raise ConfigError(f"n_best ({self.n_best}) needs a beam_size as large, got {self.beam_size}")
         if self.max_length and self.min_length > self.max_length:
             raise ConfigError(f"min_length ({self.min_length}) is above max_length ({self.max_length})")
-        if not (self.temperature > 0 and 0 < self.top_p <= 1 and self.max_length_ratio > 0):  # nan neither
-            raise ConfigError("temperature and max_length_ratio must be above 0, and top_p above 0 and at most 1")
+        if not self.temperature > 0:  # nan neither
+            raise ConfigError(
+                f"temperature must be above 0, got {self.temperature}; to take always the likeliest, be greedy: do not "
+                "sample, and take a beam_size of 1"
+            )
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+        if not self.max_length_ratio > 0:
+            raise ConfigError(f"max_length_ratio must be above 0, got {self.max_length_ratio}")
         if not 0 < self.repetition_penalty < math.inf:
             raise ConfigError(f"repetition_penalty must be above 0 and finite, got {self.repetition_penalty}")
         if self.repetition_penalty != 1 and self.searches:
