@@ -170,7 +170,9 @@ def demo(
 
 
 def import_model(
-    source: Annotated[str, typer.Argument(help="Folder written by transformers, or hf:OWNER/NAME to fetch one.")],
+    source: Annotated[
+        str, typer.Argument(help="Folder written by transformers, or hf:OWNER/NAME[@REVISION] to fetch one.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model folder to write.")],
 ) -> None:
     """Bring in a model that Hugging Face transformers saved.
@@ -188,7 +190,7 @@ def import_model(
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".fetched-") as name:
             folder = Path(name) / source.removeprefix(hub.PREFIX).replace("/", "-")
             hub.fetch(source, folder)
-            warnings = import_folder(folder, out)
+            warnings = import_folder(folder, out, source)
     else:
         warnings = import_folder(Path(source), out)
     for warning in warnings:

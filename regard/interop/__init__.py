@@ -23,11 +23,12 @@ IMPORTERS = {
 }
 
 
-def import_folder(source: Path, out: Path) -> list[str]:
+def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     """Make a model folder from one that `transformers` wrote; see the importer of its family.
 
     Args:
         out: the new folder; there must be nothing of that name.
+        origin: where the folder came from, for the model card; "": not told.
 
     Returns:
         What is not quite as it was, a sentence each.
@@ -41,7 +42,7 @@ def import_folder(source: Path, out: Path) -> list[str]:
         raise ModelError(
             f"{source / huggingface.CONFIG_FILE}: model_type is {kind!r}, expected one of {', '.join(IMPORTERS)}."
         )
-    return IMPORTERS[kind](source, out)
+    return IMPORTERS[kind](source, out, origin)
 
 
 def export_folder(source: Path, out: Path) -> list[str]:

@@ -29,7 +29,7 @@ from regard.models.heads import HeadConfig, Task, TaskModel
 _MAX_LABELS = 10_000
 
 
-def import_folder(source: Path, out: Path) -> list[str]:
+def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     """Make a model folder from one that a BERT, DistilBERT or BigBird class's `save_pretrained` wrote.
 
     Read are config.json, model.safetensors (or its shards), and tokenizer.json or vocab.txt with
@@ -52,7 +52,7 @@ def import_folder(source: Path, out: Path) -> list[str]:
         warnings.append(random_blocks_sentence(ours.num_random_blocks, ours.block_size))
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
     num_parameters = sum(map(torch.numel, weights.values()))
-    card = cards.imported(source, _architecture(config, str(source)), num_parameters)
+    card = cards.imported(source, _architecture(config, str(source)), num_parameters, origin=origin)
     save_encoder(out, model, weights, tokens, card)
     return warnings
 

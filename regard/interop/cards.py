@@ -5,16 +5,24 @@ from pathlib import Path
 
 
 def imported(
-    source: Path, architecture: str, num_parameters: int, *, facts: Sequence[str] = (), use: Sequence[str] = ()
+    source: Path,
+    architecture: str,
+    num_parameters: int,
+    *,
+    origin: str = "",
+    facts: Sequence[str] = (),
+    use: Sequence[str] = (),
 ) -> str:
     """README.md of a model folder of ours that was made from another's.
 
     Args:
+        origin: where that came from, if it was fetched.
         facts: lines for machines, such as "pipeline_tag: translation".
         use: lines on how to use it.
     """
     said = [
-        f"A {architecture}, imported from a Hugging Face folder; {num_parameters:,} parameters in float32.",
+        f"A {architecture}, imported from {origin or 'a Hugging Face folder'}; {num_parameters:,} parameters in "
+        "float32.",
         "Author, training data and licence are those of the original: see its card.",
     ]
     return _card(source, ["library_name: regard", *facts], said, use)

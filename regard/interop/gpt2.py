@@ -22,7 +22,7 @@ from regard.models.protocol import Decoder
 _MASK = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")  # who may attend to whom, which old files hold as tensors
 
 
-def import_folder(source: Path, out: Path) -> list[str]:
+def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     """Make a model folder from one that a GPT-2 class's `save_pretrained` wrote.
 
     Read are config.json, model.safetensors (or its shards), and tokenizer.json or vocab.json with merges.txt and
@@ -46,7 +46,7 @@ def import_folder(source: Path, out: Path) -> list[str]:
         warnings.append(f"transformers ends a text at eos_token_id {other}, this model at its tokenizer's end, {end}.")
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
     num_parameters = sum(map(torch.numel, weights.values()))
-    card = cards.imported(source, _architecture(config, str(source)), num_parameters)
+    card = cards.imported(source, _architecture(config, str(source)), num_parameters, origin=origin)
     save_decoder(out, model, weights, tokens, card)
     return warnings
 

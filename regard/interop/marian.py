@@ -72,7 +72,7 @@ class _MarianSettings:
         return self.share_encoder_decoder_embeddings and self.tie_word_embeddings
 
 
-def import_folder(source: Path, out: Path) -> list[str]:
+def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     """Make a model folder from one that `MarianMTModel.save_pretrained` and its tokenizer's wrote.
 
     Read are config.json, generation_config.json, model.safetensors (or its shards), source.spm, target.spm, vocab.json,
@@ -101,7 +101,7 @@ def import_folder(source: Path, out: Path) -> list[str]:
         facts += ["language:", *(f"- {language}" for language in languages)]
     use = ["## Use", "", "    regard translate THIS-FOLDER < text.txt"]
     num_parameters = sum(map(torch.numel, weights.values()))
-    card = cards.imported(source, "MarianMT model", num_parameters, facts=facts, use=use)
+    card = cards.imported(source, "MarianMT model", num_parameters, facts=facts, use=use, origin=origin)
     save(out, model, weights, tokens, card, source_language=languages[0], target_language=languages[1])
     return warnings
 

@@ -20,24 +20,31 @@ class Missing(Exception):
     """The hub's own kind of error."""
 
 
+class MissingRevision(Exception):
+    """Another."""
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
-    """A hub of one model, owner/tiny; its files can be added to, and it can be broken."""
+    """A hub of one model, owner/tiny, with two revisions; its files can be added to, and it can be broken."""
     make_encoder_folder(tmp_path / "ours", task="classify", labels=("no", "yes"))
     export_folder(tmp_path / "ours", tmp_path / "theirs")
-    state: dict[str, Any] = {"folder": tmp_path / "theirs", "fetched": [], "error": None}
+    state: dict[str, Any] = {"folder": tmp_path / "theirs", "fetched": [], "revisions": [], "error": None}
     for name in ("pytorch_model.bin", "modeling_tiny.py"):
         (tmp_path / "theirs" / name).write_bytes(b"\x80\x04 danger")
 
-    def list_repo_files(name: str) -> list[str]:
+    def list_repo_files(name: str, *, revision: str | None) -> list[str]:
         if state["error"]:
             raise state["error"]
         if name != "owner/tiny":
             raise Missing(name)
+        if revision not in (None, "main", "refs/pr/1"):
+            raise MissingRevision(revision)
         return [*(path.name for path in state["folder"].iterdir()), "onnx/model.onnx"]
 
-    def snapshot_download(name: str, *, allow_patterns: list[str], local_dir: Path) -> None:
+    def snapshot_download(name: str, *, revision: str | None, allow_patterns: list[str], local_dir: Path) -> None:
         state["fetched"] += allow_patterns
+        state["revisions"].append(revision)
         local_dir.mkdir()
         for pattern in allow_patterns:
             shutil.copy(state["folder"] / pattern, local_dir / pattern)
@@ -46,6 +53,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     library.HfApi = lambda: SimpleNamespace(list_repo_files=list_repo_files)  # type: ignore[attr-defined]
     library.snapshot_download = snapshot_download  # type: ignore[attr-defined]
     errors.RepositoryNotFoundError = Missing  # type: ignore[attr-defined]
+    errors.RevisionNotFoundError = MissingRevision  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "huggingface_hub", library)
     monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
     return state
@@ -63,12 +71,24 @@ def test_a_model_is_fetched_by_name(run: Command, tmp_path: Path, hub: dict[str,
     assert run("import", "hf:owner/tiny", "--out", tmp_path / "models" / "new").status == 2
 
 
+@pytest.mark.parametrize("revision", ["", "main", "refs/pr/1"])
+def test_a_revision_is_pinned_and_recorded(run: Command, tmp_path: Path, hub: dict[str, Any], revision: str) -> None:
+    source = f"hf:owner/tiny@{revision}" if revision else "hf:owner/tiny"
+    found = run("import", source, "--out", tmp_path / "new")
+    assert found.status == 0, found.err
+    assert hub["revisions"] == [revision or None]
+    assert f", imported from {source}; " in (tmp_path / "new" / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("source", "status", "message"),
     [
         ("hf:owner/none", 2, "hf:owner/none: the hub has no such model, or it is private"),
         ("hf:../../etc", 2, "is no name of a model, such as hf:google-bert/bert-base-uncased"),
         ("hf:", 2, "is no name of a model"),
+        ("hf:owner/tiny@", 2, "is no name of a model, such as hf:google-bert/bert-base-uncased, or with a revision"),
+        ("hf:owner/tiny@../main", 2, "is no name of a model"),
+        ("hf:owner/tiny@v9", 2, "hf:owner/tiny@v9: the hub has owner/tiny, but no revision v9 of it"),
         ("owner/tiny", 2, "owner/tiny"),  # without the prefix it is a folder: nothing is fetched
     ],
 )
