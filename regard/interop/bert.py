@@ -90,8 +90,11 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
         settings["pool_activation"] = "tanh" if task == "none" or pairs else settings["activation"]
     labels = _labels(config, where) if task in ("classify", "tag") else []
     try:
-        ours = from_dict(ENCODERS[family.arch][0], settings, where)
         head = HeadConfig(task=task, labels=tuple(labels), next_sentence=pairs)
+    except ConfigError as error:
+        raise ModelError(f"{where}: id2label: {error}. Name the classes in {huggingface.CONFIG_FILE}.") from error
+    try:
+        ours = from_dict(ENCODERS[family.arch][0], settings, where)
         if ours.num_layers > len(tensors):
             raise ModelError(f"{where}: describes {ours.num_layers} layers, found {len(tensors)} tensors.")
         weights = places.read(places_of(family, prefix, ours, head), foreign)

@@ -36,6 +36,9 @@ class HeadConfig:
             raise ConfigError(f"a head for {self.task!r} has {len(self.labels)} labels; classify and tag have some")
         if self.next_sentence and self.task != "mask":
             raise ConfigError(f"next_sentence stands beside a head for masked words, not one for {self.task!r}")
+        for label in self.labels:
+            if not label.strip() or set(label) & set("\n\r\t"):  # predictions are written a line each
+                raise ConfigError(f"label {label!r} is no name: one line was expected, not empty and without tabs")
         if len(set(self.labels)) < len(self.labels):
             raise ConfigError("two labels have the same name")
         if not 0 <= self.dropout < 1:

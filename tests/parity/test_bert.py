@@ -259,6 +259,10 @@ def test_labels_must_be_named(tmp_path) -> None:
     for names in ({"0": "a", "2": "b", "1": "c", "7": "d"}, {"0": "a", "1": 4}, ["a"], {"0": "a", "1": "a", "2": "b"}):
         with pytest.raises(ModelError):
             bert.convert({**config, "id2label": names}, tensors)
+    for name in ("", " ", "per\nhaps", "per\thaps", "perhaps\r", "no"):
+        names = {"0": "no", "1": name, "2": "yes"}
+        with pytest.raises(ModelError, match=r"^somewhere: id2label: .*Name the classes in config.json"):
+            bert.convert({**config, "id2label": names}, tensors, "somewhere")
     assert bert.convert(config, tensors).config.labels == ("no", "perhaps", "yes")
 
 
