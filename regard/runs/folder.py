@@ -25,6 +25,8 @@ from regard.models.folder import CONFIG_FILE
 from regard.training import checkpoint
 from regard.training.plan import TrainingPlan
 
+TEACHER_FOLDER = "teacher"  # in a run folder: what a translator's teacher has written
+BEFORE_FILE = "before.json"  # what the base of a run that goes on could do before
 AnyTokens = TypeVar("AnyTokens", Tokens, TextTokens, ByteTokens)
 
 
@@ -57,8 +59,17 @@ class RunFolder:
                 ) from error
             yield
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was learnt here, or translated to learn from: what other settings would spoil."""
+        names = ("metrics.jsonl", "model", TEACHER_FOLDER)
+        return bool(checkpoint.steps(self.checkpoints)) or any((self.path / name).exists() for name in names)
+
     def settle(self, wanted: str) -> None:
         """Write config.toml, or refuse when the folder's own says something that changes the outcome.
+
+        Where nothing has begun there is no outcome to change: a command that failed, for a mistyped name say, does not
+        keep the folder from the one that follows it.
 
         Raises:
             CheckpointError: the folder holds a run with other settings, or is a model's.
@@ -74,15 +85,20 @@ class RunFolder:
                 for key in sorted(set(old.get(section, {})) | set(new.get(section, {})))
                 if old.get(section, {}).get(key) != new.get(section, {}).get(key) and (section, key) not in _MAY_CHANGE
             ]
-            if differing:
+            # No run writes settings without its text: a file that names none is a person's own.
+            if differing and (self.has_begun or "train" not in old.get("data", {})):
                 raise CheckpointError(
                     f"{self.path}: holds a run with other settings: {'; '.join(differing)}. "
                     "Use the same settings to go on, or another --out."
                 )
+            if differing:
+                (self.path / BEFORE_FILE).unlink(missing_ok=True)  # of another base, perhaps
         checkpoint.write_file(path, wanted.encode())
 
     def tokens(self, load: Callable[[Path, dict[str, Any]], AnyTokens], make: Callable[[], AnyTokens]) -> AnyTokens:
         """The tokenizer that this run made when it began, or else a new one, kept for the run's resumptions.
+
+        One that is there is made anew as long as nothing has begun: it may be of other settings, or of other text.
 
         Raises:
             ModelError: what is there cannot be read.
@@ -90,7 +106,7 @@ class RunFolder:
         """
         folder = self.path / "tokens"
         facts_path = folder / "tokens.json"
-        if facts_path.exists():
+        if facts_path.exists() and self.has_begun:
             try:
                 facts = json.loads(facts_path.read_bytes())
             except (OSError, ValueError) as error:

@@ -9,13 +9,12 @@ from typing import Any
 
 from torch import nn
 
+from regard.runs.folder import BEFORE_FILE
 from regard.runs.reporter import Reporter, told_score, told_scores
 from regard.runs.session import Lesson, Validation
 from regard.training import checkpoint
 from regard.training.batches import ExamplesByEpoch
 from regard.training.loss import Losses
-
-_FILE = "before.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def score_before(
     Raises:
         StorageError: the disk refused.
     """
-    path, data = folder / _FILE, {key: facts[key] for key in ("dev", "old_dev")}
+    path, data = folder / BEFORE_FILE, {key: facts[key] for key in ("dev", "old_dev")}
     try:
         kept = json.loads(path.read_bytes())
         if kept["data"] == data:

@@ -19,6 +19,7 @@ from regard.evaluation import metrics
 from regard.models.folder import LoadedModel
 from regard.models.protocol import Seq2Seq, count_parameters
 from regard.runs import beside
+from regard.runs.folder import TEACHER_FOLDER
 from regard.runs.reporter import Reporter, told_score
 from regard.runs.signals import stop_requests
 from regard.runs.translating import TranslationLesson
@@ -26,7 +27,6 @@ from regard.training import checkpoint
 from regard.training.distil import TranslatorDistilSettings
 from regard.translation import Translation, translate
 
-_FOLDER = "teacher"  # in the run folder: facts.json, and the translations, a part a file
 _PART = 1_000  # sentences
 _UNUSABLE = {flags.EMPTY, flags.TRUNCATED, flags.REPETITION}  # what nobody should learn to write
 _NOTE_SECONDS = 60.0  # between two notes
@@ -54,7 +54,7 @@ def taught(
         Stopped: a signal came; what was translated is kept.
         StorageError: the disk refused.
     """
-    where = folder / _FOLDER
+    where = folder / TEACHER_FOLDER  # facts.json, and the translations, a part a file
     _settle(where, facts, reporter)
     engine = TorchEngine(teacher.model, teacher.tokens)
     targets: list[str] = []
@@ -134,7 +134,7 @@ def beside_teacher(
             f"beam {options.beam_size}",
         )
 
-    return beside.kept_line(folder / _FOLDER / "beside.json", best["step"], make)
+    return beside.kept_line(folder / TEACHER_FOLDER / "beside.json", best["step"], make)
 
 
 def _settle(where: Path, facts: Mapping[str, Any], reporter: Reporter) -> None:
