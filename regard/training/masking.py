@@ -163,12 +163,23 @@ def sentence_borders(ids: np.ndarray, ends_sentence: np.ndarray) -> np.ndarray:
 
 
 def _choose(ids: np.ndarray, masking: Masking, generator: np.random.Generator) -> np.ndarray:
-    """The places to be guessed, in order; at least one."""
-    count = max(1, round(masking.share * len(ids)))
+    """The places to be guessed, in order; at least one.
+
+    Of whole words, taken in random order, those that would go over the share are left out, as in Devlin et al.'s code.
+    The share is rounded up or down by chance, so that it is kept in the mean: of 62 tokens 15 % are 9.3.
+    """
     if masking.starts_word is None:
+        count = max(1, round(masking.share * len(ids)))
         return np.sort(generator.permutation(len(ids))[:count])
     word = np.cumsum(masking.starts_word[ids])  # the number of each token's word
     names, sizes = np.unique(word, return_counts=True)
     order = generator.permutation(len(names))
-    enough = int(np.searchsorted(np.cumsum(sizes[order]), count)) + 1
-    return np.flatnonzero(np.isin(word, names[order[:enough]]))
+    room = max(1, int(masking.share * len(ids) + generator.random()))
+    chosen = []
+    for number, size in zip(order.tolist(), sizes[order].tolist(), strict=True):
+        if size <= room:
+            chosen.append(number)
+            room -= size
+            if not room:
+                break
+    return np.flatnonzero(np.isin(word, names[chosen or order[:1]]))
