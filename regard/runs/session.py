@@ -36,7 +36,13 @@ class Learner:
     def of(
         cls, model: nn.Module, plan: TrainingPlan, levels: Sequence[Sequence[nn.Parameter]] | None = None
     ) -> "Learner":
-        """A model made ready to be trained as the plan says; `levels` as in `training.optimizer.adamw`."""
+        """A model made ready to be trained as the plan says; `levels` as in `training.optimizer.adamw`.
+
+        Raises:
+            ConfigError: some levels would never learn.
+        """
+        if levels is not None:
+            plan.check_levels(len(levels))
         if plan.bf16_products:
             multiply_in_bf16(model)
         average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
@@ -122,7 +128,9 @@ class Session:
         self._resume()
         plan = self.plan
         if self._ended():
-            self.reporter.note(f"already at step {self.step:,} of {plan.max_steps:,}: nothing left to train.")
+            limit = self._limit()
+            why = "" if limit == "max_steps" else f" (training.{limit} is reached)"
+            self.reporter.note(f"already at step {self.step:,} of {plan.max_steps:,}: nothing left to train{why}.")
         batches = batches_from(self.lesson.train, plan.batch_tokens, plan.seed, self.position)
         learner = self.learner
         with stop_requests() as stop:
@@ -151,6 +159,7 @@ class Session:
                 if stop.number:
                     raise Stopped(stop.number, f"saved at step {self.step:,}; the same command goes on from there.")
                 if last:
+                    self._tell_end()
                     break
         if not self.best and self.step:  # the checkpoint of the best model was lost
             self._validate()
@@ -164,14 +173,34 @@ class Session:
         return self.elapsed_before + time.monotonic() - self.started
 
     def _ended(self) -> bool:
+        return bool(self._limit())
+
+    def _limit(self) -> str:
+        """The setting of the plan that ends the run here; "" where none does."""
         plan = self.plan
-        return (
-            self.step >= plan.max_steps
-            or 0 < plan.max_epochs <= self.position.epoch
+        limits = {
+            "max_steps": self.step >= plan.max_steps,
+            "max_epochs": 0 < plan.max_epochs <= self.position.epoch,
+            "patience": 0 < plan.patience <= self.validations_without_gain,
             # At least one step is taken, however long getting ready took: without any there is no model to keep.
-            or (self.step > 0 and 0 < plan.max_minutes * 60 <= self.elapsed)
-            or 0 < plan.patience <= self.validations_without_gain
-        )
+            "max_minutes": self.step > 0 and 0 < plan.max_minutes * 60 <= self.elapsed,
+        }
+        return next((name for name, reached in limits.items() if reached), "")
+
+    def _tell_end(self) -> None:
+        """Say why no more steps are taken, where the steps and epochs that were asked for do not say it."""
+        plan, limit = self.plan, self._limit()
+        at = f"step {self.step:,} of {plan.max_steps:,}"
+        if limit == "patience":
+            self.reporter.note(
+                f"stopped: {plan.patience} validations without a better dev score ({at}). "
+                "To train longer, raise training.patience and give the same command."
+            )
+        elif limit == "max_minutes":
+            self.reporter.note(
+                f"stopped: {plan.max_minutes:g} minutes are over ({at}). "
+                "To train longer, raise training.max_minutes and give the same command."
+            )
 
     def _validate(self) -> None:
         began = time.monotonic()

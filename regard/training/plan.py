@@ -21,15 +21,15 @@ class TrainingPlan:
     batches_per_step: int = 1  # batches whose gradients add up to one step
     learning_rate: float = 0.002  # the highest one, reached at the end of the warm-up
     schedule: Schedule = "inverse_sqrt"  # after the warm-up; cosine and linear fall to 0 at max_steps
-    warmup_steps: int = 1_000
+    warmup_steps: int = 1_000  # in which the rate rises from nothing
     beta1: float = 0.9  # Adam's, as in Vaswani et al. 2017, section 5.3
     beta2: float = 0.98
     epsilon: float = 1e-9
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # of matrices, decoupled (Loshchilov and Hutter 2019)
     layer_decay: float = 1.0  # an encoder's layer learns at this share of the rate of the one above (Clark et al. 2020)
     unfreeze_steps: int = 0  # an encoder's layers begin to learn one by one, from the top, after so many steps each
     clip_norm: float = 1.0  # gradients are scaled down to this norm; 0: never
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.1  # probability that is taken from the right answer and shared among all
     bf16_products: bool = False  # matrix products in bfloat16, all else in float32; faster where the processor has it
     average_decay: float = 0.999  # of the running average of weights that is validated and kept; 0: no average
     log_every: int = 100  # steps
@@ -39,7 +39,7 @@ class TrainingPlan:
     patience: int = 0  # validations without a better dev score after which to stop; 0: never
     dev_metric: DevMetric = "chrf"  # what "best" means; a task knows some of them
     dev_beam_size: int = 1  # beam search at validation; 1: greedy
-    seed: int = 1
+    seed: int = 1  # of first weights, order of the data, dropout and what is held out
     threads: int = 0  # torch threads; 0: as many as torch chooses
 
     def __post_init__(self) -> None:
@@ -62,6 +62,21 @@ class TrainingPlan:
         for name in ("label_smoothing", "average_decay", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be at least 0 and below 1, got {getattr(self, name)}")
+
+    def check_levels(self, count: int) -> None:
+        """Refuse to unfreeze a model with so many levels so slowly that the run ends before all of them learn.
+
+        Raises:
+            ConfigError: with the greatest number of steps that would do.
+        """
+        begins = (count - 1) * self.unfreeze_steps
+        if begins and begins >= self.max_steps:
+            most = (self.max_steps - 1) // (count - 1)
+            raise ConfigError(
+                f"training.unfreeze_steps is {self.unfreeze_steps:,}: the lowest of the {count} levels would begin to "
+                f"learn after {begins:,} steps, and the run ends after {self.max_steps:,} (training.max_steps). "
+                + (f"Give {most:,} at most." if most else "Leave it out.")
+            )
 
     def learning_rate_at(self, step: int, depth: int = 0) -> float:
         """The learning rate of the optimizer step with this number, counted from 0.

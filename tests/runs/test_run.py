@@ -126,9 +126,19 @@ def test_a_run_that_a_limit_ended_takes_no_further_step(tmp_path: Path, data: Pa
     """It may have died between its last checkpoint and its model folder."""
     first = train(tmp_path, data, **limit)
     assert 0 < first.steps < 80
+    said = {
+        "patience": f"stopped: 1 validations without a better dev score (step {first.steps} of 80). ",
+        "max_minutes": f"stopped: 1e-09 minutes are over (step {first.steps} of 80). ",
+    }
+    told = [f"{said[name]}To train longer, raise training.{name} and give" for name in said if name in limit]
+    assert [note for note in first.notes if note.startswith("stopped")] == [
+        f"{each} the same command." for each in told
+    ]
     before = outcome(tmp_path)
     (tmp_path / "model").rename(tmp_path / "gone")
-    assert train(tmp_path, data, **limit).steps == 0
+    again = train(tmp_path, data, **limit)
+    assert again.steps == 0
+    assert f"of 80: nothing left to train (training.{next(iter(limit))} is reached)." in again.notes[-1]
     assert outcome(tmp_path) == before
 
 

@@ -50,6 +50,16 @@ def test_settings_out_of_range(setting: dict[str, float], message: str) -> None:
         TrainingPlan(**setting)
 
 
+def test_layers_that_would_never_learn_are_refused() -> None:
+    plan = TrainingPlan(max_steps=30, unfreeze_steps=10)
+    plan.check_levels(3)  # the lowest learns from step 20 on
+    with pytest.raises(ConfigError, match=r"unfreeze_steps is 10: the lowest of the 4 levels .* after 30 .* Give 9 at"):
+        plan.check_levels(4)
+    with pytest.raises(ConfigError, match=r"the run ends after 2 \(training.max_steps\). Leave it out"):
+        TrainingPlan(max_steps=2, unfreeze_steps=1).check_levels(4)
+    TrainingPlan(max_steps=2).check_levels(4)
+
+
 def test_dropout_seeds_differ() -> None:
     seeds = {dropout_seed(seed, step, part) for seed in range(5) for step in range(500) for part in range(3)}
     assert len(seeds) == 5 * 500 * 3
