@@ -28,7 +28,7 @@ def from_dict(cls: type[Config], values: Mapping[str, Any], where: str) -> Confi
         where: what the values were read from, for messages ("model.toml, [training]").
 
     Raises:
-        ConfigError: unknown or missing key, or a value of another type.
+        ConfigError: unknown or missing key, a value of another type, or one that the dataclass refuses.
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected a table of settings, found {_kind(values)}.")
@@ -46,7 +46,11 @@ def from_dict(cls: type[Config], values: Mapping[str, Any], where: str) -> Confi
     if required:
         raise ConfigError(f"{where}: setting {', '.join(required)} is missing.")
     expected_types = typing.get_type_hints(cls)
-    return cls(**{name: _convert(value, expected_types[name], f"{where}, {name}") for name, value in values.items()})
+    found = {name: _convert(value, expected_types[name], f"{where}, {name}") for name, value in values.items()}
+    try:
+        return cls(**found)
+    except ConfigError as error:  # the class does not know where its values stand
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def check_tables(tables: Mapping[str, Any], known: Sequence[str], where: str) -> None:

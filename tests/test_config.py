@@ -143,7 +143,7 @@ def test_single_settings_that_are_none(text: str) -> None:
         ({"tokens": {"vocab_size": "many"}}, "", r"x.toml, \[tokens\], vocab_size: expected a whole number"),
         ({"training": 3}, "", r"x.toml: training must be a table of settings, \[training\], found 3"),
         ({"model": {"arch": ["rnn"]}}, "", "unknown architecture"),
-        ({"data": {"dev_pairs": -1}}, "", "data.dev_pairs must be at least 1, got -1"),
+        ({"data": {"dev_pairs": -1}}, "", r"\[data\]: data.dev_pairs must be at least 1, got -1"),
         (
             {"training": {"dev_metric": "accuracy"}},
             "",

@@ -33,5 +33,8 @@ class SingleTextEngine(Generic[Model, Tokenizer]):
             ModelError: there is none.
         """
         if self._tokens is None:
-            raise ModelError("this model was imported without its tokenizer, so it cannot read text.")
+            raise ModelError(
+                "this model was imported without its tokenizer, so it cannot read text. "
+                "Put the tokenizer's files beside the weights and import it again."
+            )
         return self._tokens

@@ -78,7 +78,7 @@ def revert(model: TaskModel, where: str = "encoder") -> tuple[dict[str, Any], di
         )
     if head.next_sentence:
         suffix = PRETRAINING
-    elif family.idle_pooler and head.task in ("mask", "tag") and ours.pooled:
+    elif head.task in ("mask", "tag") and ours.pooled:
         ours = replace(ours, pooled=False)
         warnings.append("the pooling layer, which the head does not use, was left out.")
     if family.idle_pooler and head.task != "none" and not head.next_sentence:

@@ -19,7 +19,10 @@ GENERATION_FILE, TOKENIZER_CONFIG_FILE = "generation_config.json", "tokenizer_co
 SPECIAL_TOKENS_FILE, ADDED_TOKENS_FILE = "special_tokens_map.json", "added_tokens.json"
 _MAX_JSON_BYTES = 1 << 26  # an index or vocabulary has some megabytes
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # torch.save, new and old
-NO_TOKENIZER = "this folder has no tokenizer, so the model will not read text until it gets one."
+NO_TOKENIZER = (
+    "this folder has no tokenizer, so the model will not read text. Put the tokenizer's files (tokenizer.json, or "
+    "vocab.txt; of GPT-2 vocab.json and merges.txt) beside the weights and import again."
+)
 PICKLE_NAMES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 PICKLE_ADVICE = (
     "Pickled weights can run code when they are opened, so they are not read. Convert them where you trust their "

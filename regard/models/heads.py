@@ -40,7 +40,8 @@ class HeadConfig:
             if not label.strip() or set(label) & set("\n\r\t"):  # predictions are written a line each
                 raise ConfigError(f"label {label!r} is no name: one line was expected, not empty and without tabs")
         if len(set(self.labels)) < len(self.labels):
-            raise ConfigError("two labels have the same name")
+            twice = next(label for number, label in enumerate(self.labels) if label in self.labels[:number])
+            raise ConfigError(f"two labels have the same name, {twice!r}; give each its own")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout must be at least 0 and below 1, got {self.dropout}")
         if not 0 < self.temperature < math.inf:

@@ -67,5 +67,8 @@ def _base(name: str, load: Callable[[Path], AnyLoaded]) -> tuple[AnyLoaded, str]
     folder = Path(name)
     loaded = load(folder)
     if loaded.tokens is None:
-        raise ModelError(f"{name}: was imported without its tokenizer, so it cannot read text.")
+        raise ModelError(
+            f"{name}: was imported without its tokenizer, so it cannot read text. "
+            "Put the tokenizer's files beside the weights and import it again."
+        )
     return loaded, hashlib.sha256((find(folder) / WEIGHTS_FILE).read_bytes()).hexdigest()

@@ -74,7 +74,7 @@ def test_texts_up_to_the_last_position_are_taken_and_no_longer_ones(tokens: Text
 
 def test_what_is_missing_is_told(tokens: TextTokens, tmp_path) -> None:
     engine = EncoderEngine(make_encoder(tokens), None)
-    with pytest.raises(ModelError, match="without its tokenizer"):
+    with pytest.raises(ModelError, match=r"without its tokenizer.* beside the weights and import it again"):
         _ = engine.tokens
     with pytest.raises(ConfigError, match="this encoder has no head"):
         EncoderEngine(make_encoder(tokens), tokens).logits([tokens.encode("cat")])
