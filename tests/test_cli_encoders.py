@@ -88,8 +88,12 @@ def test_masked_words_are_learnt_and_passed_on(run: Command, tmp_path: Path) -> 
     assert "it learns:" in taught.err
     filled = run("predict", tmp_path / "run", "--fill", "--count", 1, stdin="the cat [MASK] .\n")
     assert filled.lines == ["purrs"]
-    smaller = run("distil", tmp_path / "run", text, "--out", tmp_path / "small", *settings)
+    smaller = run("distil", tmp_path / "run", text, "--documents", "lines", "--out", tmp_path / "small", *settings)
     assert smaller.status == 0, smaller.err
+    assert 'documents = "lines"' in (tmp_path / "small" / "config.toml").read_text()
+    refused = run("distil", tmp_path / "run", text, "--label", 1, "--out", tmp_path / "labels", *settings)
+    assert refused.status == 2
+    assert "--label: says nothing of the student of an encoder of masked words" in refused.err
     hidden = "the cat [MASK] . the dog [MASK] . 3\n"
     assert run("predict", tmp_path / "small", "--fill", "--count", 1, stdin=hidden).lines == ["purrs | barks"]
 
@@ -169,7 +173,14 @@ def test_mistakes(run: Command, tmp_path: Path, reviews: Path) -> None:
             "table [tokens]",
         ),
         (["finetune", base, tmp_path / "no.tsv", "--task", "classify", "--out", out], "no.tsv: there is no such file"),
-        (["distil", base, reviews, *COLUMNS, "--out", out], "a teacher for --task classify was expected"),
+        (
+            ["distil", base, tmp_path / "no.tsv", "--out", out],  # the teacher comes first
+            "base: has learnt no task; a teacher for --task classify was expected. Fine-tune it for that first.",
+        ),
+        (
+            ["distil", base, reviews, "--documents", "lines", "--out", out],
+            "--documents: says nothing of the student of an encoder that gives labels",
+        ),
         (["pretrain", tmp_path / "no.txt", "--arch", "bert-tiny", "--out", out], "no.txt: there is no such file"),
         (["pretrain", reviews, "--arch", "bert-huge", "--out", out], "no size to begin from nothing with"),
         (["evaluate", base, reviews, *COLUMNS], "it cannot be scored: it has no head that labels"),

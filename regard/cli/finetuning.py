@@ -6,6 +6,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from regard.cli.options import (
+    ConfigOption,
     DocumentsOption,
     FromOption,
     LabelOption,
@@ -35,7 +36,7 @@ def pretrain(
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an existing one is gone on with.")],
     dev: Annotated[list[str] | None, typer.Option(help="Development text; else a part is held out.")] = None,
     documents: DocumentsOption = "",
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Pre-train on running text, an encoder by masked words, a language model by what comes next.
@@ -101,7 +102,7 @@ def finetune(
     reverse: ReverseOption = False,
     no_filter: NoFilterOption = False,
     documents: DocumentsOption = "",
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Teach an encoder a task from labelled texts, or a translator or language model new text.
@@ -250,7 +251,8 @@ def distil(
     target_language: ToOption = "",
     reverse: ReverseOption = False,
     no_filter: NoFilterOption = False,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
+    documents: DocumentsOption = "",
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Teach a student with fewer layers what a larger model knows: a task, masked words, or to translate.
@@ -270,15 +272,16 @@ def distil(
         "reverse": reverse,
         "no_filter": no_filter,
     }
+    text_options = {"documents": documents}
     kind = kind_of(teacher)
     if kind is LanguageModel:
         raise ModelError(f"{teacher}: is {kind.kind}; students learn from encoders and from translators.")
     if kind is Translator:
-        refuse_options(f"the student of {kind.kind}", labels)
+        refuse_options(f"the student of {kind.kind}", labels | text_options)
         _train_on(str(teacher), data, out, (tables, where), student=True, dev=dev, **pairs)
     else:
         refuse_options(f"the student of {kind.kind}", pairs)
-        _distil_encoder(teacher, data, out, (tables, where), dev=dev, **labels)
+        _distil_encoder(teacher, data, out, (tables, where), dev=dev, documents=documents, **labels)
 
 
 def _distil_encoder(
@@ -288,6 +291,7 @@ def _distil_encoder(
     given: tuple[dict[str, dict[str, Any]], str],
     *,
     dev: list[str] | None,
+    documents: str,
     label: str,
     text: list[str] | None,
     other: str,
@@ -311,11 +315,15 @@ def _distil_encoder(
     model = {**tables.get("model", {}), "base": str(teacher)}
     reporter = ConsoleReporter()
     if head.task == "mask":
-        corpus = data_table(CorpusSettings, tables, where, train=data, dev=dev)
+        refuse_options(
+            "the student of an encoder of masked words", {"label": label, "text": text, "other": other, "pair": pair}
+        )
+        corpus = data_table(CorpusSettings, tables, where, train=data, dev=dev, documents=documents)
         masked = from_dict(ModelSettings, model, f"{where}, [model]")
         with reporter:
             best = Pretraining(out, masked, tables.get("training", {}), corpus, where, reporter, student).train()
     else:
+        refuse_options("the student of an encoder that gives labels", {"documents": documents})
         single = "regress" if len(head.labels) == 1 else "classify"
         pairs = bool(pair or other) if head.pair is None else head.pair
         task = "tag" if head.task == "tag" else "pair" if pairs else single

@@ -24,8 +24,12 @@ ReverseOption = Annotated[bool, typer.Option("--reverse", help="Translate from t
 NoFilterOption = Annotated[bool, typer.Option("--no-filter", help="Use every pair, even one that looks wrong.")]
 DocumentsOption = Annotated[str, typer.Option(help="What a document is: paragraphs, lines or files.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print results as JSON, for machines.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML file of settings; docs/settings.md lists them.")
+]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="a.b=c", help="One setting, such as training.seed=2.")
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=c", help="One setting, such as training.seed=2; see docs/settings.md."),
 ]
 LabelOption = Annotated[str, typer.Option(metavar="COLUMN", help="Column of the label: a name, or a number from 1.")]
 TextOption = Annotated[

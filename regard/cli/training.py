@@ -9,6 +9,7 @@ import typer
 
 import regard
 from regard.cli.options import (
+    ConfigOption,
     DataArgument,
     FromOption,
     JsonOption,
@@ -60,7 +61,7 @@ def train(
     data: DataArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an existing one is gone on with.")],
     arch: Annotated[str, typer.Option(help="rnn, rnnsearch, gnmt or transformer (the default).")] = "",
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
     dev: Annotated[list[str] | None, typer.Option(help="Development DATA (repeat for two aligned files).")] = None,
     source_language: FromOption = "",
@@ -107,7 +108,7 @@ def compare(
     ] = None,
     dev: Annotated[list[str] | None, typer.Option(help="Development DATA (repeat for two aligned files).")] = None,
     test: Annotated[list[str] | None, typer.Option(help="Test DATA (repeat for two aligned files).")] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="TOML file of settings.")] = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
     lengths: Annotated[str, typer.Option(help="Edges of the source-length buckets, in words.")] = "10,20,30,40,50",
     source_language: FromOption = "",

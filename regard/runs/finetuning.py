@@ -129,6 +129,8 @@ class Finetuning:
                     f"{where}: training.label_smoothing does nothing here: the teacher's labels are soft."
                 )
         self.seed, self.threads = draft.seed, draft.threads
+        # One that cannot teach shows before the data is read.
+        self.teacher = None if distil is None else self._teacher()
         self.reporter = reporter or Reporter()
 
     def train(self, train_rows: LabelledSet, dev_rows: LabelledSet) -> dict[str, Any]:
@@ -153,8 +155,8 @@ class Finetuning:
             torch.set_num_threads(self.threads)
         torch.manual_seed(self.seed)
         teacher: TaskModel | None = None
-        if self.distil is not None:
-            teacher, tokens, model_settings = self._teacher()
+        if self.distil is not None and self.teacher is not None:
+            teacher, tokens, model_settings = self.teacher
             model, labels = student_of(teacher, self.distil), teacher.config.labels
         else:
             labels = (_NUMBER,) if self.task == "regress" else self._labels(train_rows, dev_rows)
@@ -325,9 +327,10 @@ class Finetuning:
         task = "tag" if self.task == "tag" else "classify"
         numbers = len(teacher.config.labels) == 1
         if teacher.config.task != task or (task == "classify" and numbers != (self.task == "regress")):
+            labels = f"{teacher.config.task!r} with {len(teacher.config.labels)} labels"
             raise ModelError(
-                f"{self.model.base}: has learnt {teacher.config.task!r} with {len(teacher.config.labels)} labels; "
-                f"a teacher for --task {self.task} was expected."
+                f"{self.model.base}: has learnt {labels if teacher.config.labels else 'no task'}; a teacher for --task "
+                f"{self.task} was expected. Fine-tune it for that first."
             )
         taken = teacher.encoder.config.max_length
         if self.model.max_length not in (0, taken):

@@ -38,7 +38,9 @@ class ModelSettings(Sizes):
     base_sha256: str = ""  # of the folder's weights
     vocab_size: int = 0  # from nothing, at most; 0: follows the text
     lowercase: bool = True  # from nothing, of an encoder
-    max_length: int = 128  # tokens read at once, an encoder's special ones counted; from nothing all it will ever read
+    # Tokens read at once, an encoder's special ones counted; from nothing all it will ever read. 0: of a new BigBird,
+    # GPT-2 or GPT-3 as many as its size has, else 128.
+    max_length: int = 0
     dropout: float = 0.1  # from nothing
     mask_share: float = 0.15  # of an encoder's tokens, that are to be guessed
     whole_words: bool = False  # mask all pieces of a word together
@@ -48,9 +50,9 @@ class ModelSettings(Sizes):
         super().__post_init__()
         if not 0 < self.mask_share < 1:
             raise ConfigError(f"model.mask_share must be above 0 and below 1, got {self.mask_share}")
-        if (self.vocab_size and self.vocab_size < 10) or self.max_length < 4:
+        if (self.vocab_size and self.vocab_size < 10) or (self.max_length and self.max_length < 4):
             raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 4")
-        if self.next_sentence and self.max_length < 8:
+        if self.next_sentence and 0 < self.max_length < 8:
             raise ConfigError(
                 f"model.next_sentence reads two texts: max_length must be at least 8, got {self.max_length}"
             )
@@ -62,6 +64,15 @@ class ModelSettings(Sizes):
         elif self.base in DECODER_SIZES:
             idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False, "next_sentence": None}
             refuse_idle(self, idle, "a language model reads letters as they are and masks none", "[model]")
+
+    def with_length(self) -> "ModelSettings":
+        """The same, with the length that is usual where none was given.
+
+        Of a size that is known for its length it is that: a BigBird, and GPT-2 and GPT-3. Of all else it is 128, with
+        which BERT took nine tenths of its steps (Devlin et al. 2019, A.2): longer texts cost the square in attention.
+        """
+        sizes = {} if Path(self.base).exists() else ALL_SIZES.get(self.base, ("", {}))[1]
+        return dataclasses.replace(self, max_length=self.max_length or sizes.get("max_length", 128))
 
 
 # In the [model] table, of a base.

@@ -35,6 +35,9 @@ from regard.training.distil import DistilSettings, student_of
 from regard.training.masking import MaskedCorpus, Masking
 from regard.training.running import RunningCorpus
 
+_LONG = 512  # tokens; few paragraphs and lines have more
+_NO_LONG_TEXT = " A document that is a paragraph or a line seldom fills it; see --documents."
+
 
 @dataclass(frozen=True)
 class _Subject:
@@ -62,6 +65,7 @@ class Pretraining:
     ):
         """Make ready to run; arguments as `runs.finetuning.Finetuning`."""
         self.folder = RunFolder(folder)
+        self.length_was_given, model = bool(model.max_length), model.with_length()
         self.model, self.data, self.distil = model, data, distil
         self.plan = plan_from(training, model, where)
         self.from_nothing = not Path(model.base).exists()
@@ -111,9 +115,9 @@ class Pretraining:
         if self.distil is not None:
             sections["distil"] = self.distil
         settings = to_toml({name: to_dict(section) for name, section in sections.items()})
-        self.folder.settle(settings)
         dev_paths, old_paths = ([Path(name) for name in names or ()] for names in (self.data.dev, self.data.old_dev))
         prints = [corpora.fingerprint(paths) if paths else "" for paths in (self.paths, dev_paths, old_paths)]
+        self.folder.settle(settings)  # after the files were found
         torch.manual_seed(plan.seed)
         subject = self._writer(base) if self.writes else self._reader(base)
         corpus = self._corpus(self.paths, subject, "corpus", prints[0])
@@ -156,7 +160,8 @@ class Pretraining:
 
     def _corpus(self, paths: list[Path], subject: _Subject, name: str, print_: str) -> Corpus:
         folder = self.folder.path / name
-        if found := corpora.stored(folder, print_):
+        # Before a run has begun it is encoded anew, as its tokenizer is made anew.
+        if self.folder.has_begun and (found := corpora.stored(folder, print_)):
             return found
         parts, (before, after) = corpora.read_parts(paths, self.documents), subject.around
         return corpora.encode(parts, subject.tokens, folder, print_, before=before, after=after)
@@ -177,6 +182,28 @@ class Pretraining:
         values = {**sizes, "vocab_size": vocab_size, "max_length": self.model.max_length}
         return arch, from_dict(config_class, {**values, **dict.fromkeys(dropouts, self.model.dropout)}, self.model.base)
 
+    def _length(self, taken: int) -> int:
+        """Tokens that are read at once; where nothing was said of them a note says how many.
+
+        Args:
+            taken: as many as the model takes.
+        """
+        length, base = min(self.model.max_length, taken), self.model.base
+        if self.length_was_given:
+            return length
+        if self.from_nothing:
+            long = self.documents != "files" and length > _LONG
+            self.reporter.note(
+                f"{base} reads {length:,} tokens at once, and never more; to begin with another number: "
+                f"--set model.max_length=512.{_NO_LONG_TEXT if long else ''}"
+            )
+        elif length < taken:
+            self.reporter.note(
+                f"reads {length:,} tokens at once of the {taken:,} that {base} takes; "
+                f"--set model.max_length={taken} for all of them."
+            )
+        return length
+
     # Encoders
 
     def _reader(self, base: LoadedEncoder | LoadedDecoder | None) -> _Subject:
@@ -192,7 +219,7 @@ class Pretraining:
                 raise ModelError(f"{self.model.base}: has not learnt to guess masked words, so it cannot teach it.")
             model = student_of(teacher, self.distil)
         masking = self._masking(tokens)
-        length, seed = min(self.model.max_length, model.encoder.config.max_length), self.plan.seed
+        length, seed = self._length(model.encoder.config.max_length), self.plan.seed
 
         def lesson(train: Corpus, dev: Corpus) -> Lesson:
             if self.model.next_sentence:
@@ -252,7 +279,7 @@ class Pretraining:
         else:
             assert base.tokens is not None
             model, tokens = base.model, base.tokens
-        length, seed = min(self.model.max_length, model.config.max_length), self.plan.seed
+        length, seed = self._length(model.config.max_length), self.plan.seed
 
         def lesson(train: Corpus, dev: Corpus) -> Lesson:
             ours, theirs = (RunningCorpus(side, length, seed) for side in (train, dev))

@@ -8,7 +8,7 @@ from regard.errors import ConfigError
 from regard.models.gpt import SIZES
 from regard.nn.layers import fast_in_bf16
 
-_GPT_SIZES = ("hidden_size", "num_layers", "num_heads", "feed_forward_size", "attention_window")
+_GPT_SIZES = ("hidden_size", "num_layers", "num_heads", "feed_forward_size", "attention_window", "max_length")
 _SMALL, _MEDIUM = 50_000, 500_000  # pairs
 NARROW = 128  # the width for which the Transformer's learning rate was chosen
 
@@ -54,18 +54,23 @@ def continued(arch: str, hidden_size: int) -> dict[str, Any]:
     }
 
 
-# Encoders by name: Devlin et al. 2019 and Sanh et al. 2019; the small ones are those of Turc et al. 2019.
+# A BigBird is for long texts: one that reads 128 tokens attends in full, and is a BERT. Zaheer et al. 2020, appendix E.
+_LONG = 4_096
+# Encoders by name: Devlin et al. 2019 and Sanh et al. 2019; the small ones are those of Turc et al. 2019. Pre-training
+# from nothing follows "max_length" where a size names one.
+_TINY: dict[str, Any] = {"hidden_size": 128, "num_layers": 2, "num_heads": 2, "feed_forward_size": 512}
+_MINI: dict[str, Any] = {"hidden_size": 256, "num_layers": 4, "num_heads": 4, "feed_forward_size": 1_024}
 ENCODER_SIZES: dict[str, tuple[str, dict[str, Any]]] = {
-    "bert-tiny": ("bert", {"hidden_size": 128, "num_layers": 2, "num_heads": 2, "feed_forward_size": 512}),
-    "bert-mini": ("bert", {"hidden_size": 256, "num_layers": 4, "num_heads": 4, "feed_forward_size": 1_024}),
+    "bert-tiny": ("bert", _TINY),
+    "bert-mini": ("bert", _MINI),
     "bert-small": ("bert", {"hidden_size": 512, "num_layers": 4, "num_heads": 8, "feed_forward_size": 2_048}),
     "bert-medium": ("bert", {"hidden_size": 512, "num_layers": 8, "num_heads": 8, "feed_forward_size": 2_048}),
     "bert-base": ("bert", {}),
     "bert-large": ("bert", {"hidden_size": 1_024, "num_layers": 24, "num_heads": 16, "feed_forward_size": 4_096}),
     "distilbert": ("distilbert", {}),
-    "bigbird-tiny": ("bigbird", {"hidden_size": 128, "num_layers": 2, "num_heads": 2, "feed_forward_size": 512}),
-    "bigbird-mini": ("bigbird", {"hidden_size": 256, "num_layers": 4, "num_heads": 4, "feed_forward_size": 1_024}),
-    "bigbird-base": ("bigbird", {}),
+    "bigbird-tiny": ("bigbird", {**_TINY, "max_length": _LONG}),
+    "bigbird-mini": ("bigbird", {**_MINI, "max_length": _LONG}),
+    "bigbird-base": ("bigbird", {"max_length": _LONG}),
 }
 # Language models by name: those of `models/gpt.py`, and two that an ordinary machine trains, nanoGPT's examples.
 DECODER_SIZES: dict[str, tuple[str, dict[str, Any]]] = {

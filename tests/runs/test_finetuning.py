@@ -197,11 +197,28 @@ def test_dev_texts_that_are_trained_on_are_told(tmp_path: Path, base: Path) -> N
 
 
 def test_layers_that_are_frozen_stay_as_they_were(tmp_path: Path, base: Path) -> None:
-    train(tmp_path / "run", write(tmp_path, "classify"), base, unfreeze_steps=1000, average_decay=0.0)
+    data = write(tmp_path, "classify")
+    with pytest.raises(Killed):
+        train(tmp_path / "run", data, base, unfreeze_steps=15, average_decay=0.0, dies_at=11)
     before = dict(load_encoder(base).model.encoder.named_parameters())
-    weights = checkpoint.read_weights(tmp_path / "run" / "checkpoints" / "step-000060" / "weights.safetensors")
+    weights = checkpoint.read_weights(tmp_path / "run" / "checkpoints" / "step-000010" / "weights.safetensors")
     changed = {name for name, value in before.items() if not torch.equal(value, weights[f"encoder.{name}"])}
     assert changed == {"pooler.weight", "pooler.bias"}
+    with pytest.raises(ConfigError, match="the lowest of the 4 levels would begin to learn after 60 steps"):
+        train(tmp_path / "late", data, base, unfreeze_steps=20)
+
+
+def test_a_run_that_failed_leaves_its_folder_to_the_next(tmp_path: Path) -> None:
+    data, out = write(tmp_path, "classify"), tmp_path / "run"
+    with pytest.raises(Killed):
+        train(out, data, "bert-tiny", dies_at=1)
+    labelled = LabelledData(train=(data,), dev_rows=16)
+    head = HeadSettings(base="bert-tiny", task="classify", vocab_size=40, max_length=32)
+    run = Finetuning(out, head, {**SETTINGS, "max_steps": 1}, labelled)
+    run.train(*prepare_labelled(labelled, run.task, run.seed, lambda text: None))
+    assert load_encoder(out).tokens.vocab_size <= 40  # made anew too
+    with pytest.raises(CheckpointError, match=r"training.max_steps was 1 and is now 60"):
+        train(out, data, "bert-tiny")
 
 
 def test_the_same_question_goes_on_with_its_head(tmp_path: Path, base: Path) -> None:

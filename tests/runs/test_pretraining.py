@@ -242,6 +242,48 @@ def test_dev_text_of_its_own(tmp_path: Path, text: Path) -> None:
         train(tmp_path / "run", text, data={"dev": (str(tmp_path / "dev.txt"),)}, max_steps=2)
 
 
+def test_a_mistaken_text_leaves_the_folder_to_the_right_one(tmp_path: Path, text: Path) -> None:
+    run, empty = tmp_path / "run", tmp_path / "empty.txt"
+    with pytest.raises(DataError, match="nofile: there is no such file"):
+        train(run, tmp_path / "nofile")
+    assert not (run / "config.toml").exists()
+    empty.write_text("\n\n")
+    with pytest.raises(DataError, match="no words"):
+        train(run, empty)
+    with pytest.raises(Killed):
+        train(run, text, model={"vocab_size": 40, "lowercase": False}, dies_at=1)
+    best, _ = train(run, text, max_steps=1)
+    assert best["step"] == 1
+    whole, _ = train(tmp_path / "whole", text, max_steps=1)
+    assert best == whole  # nothing is left of what was given up: its tokenizer, its ids
+    with pytest.raises(CheckpointError, match=r"data\.train was"):
+        train(run, empty)
+
+
+def test_how_much_is_read_at_once_is_said_and_follows_the_size(tmp_path: Path, text: Path) -> None:
+    def notes(base: Path | str, **model: Any) -> str:
+        listener, corpus = Listener(), CorpusSettings(train=(str(text),), dev_tokens=100)
+        out = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
+        chosen = ModelSettings(base=str(base), **model)
+        Pretraining(out, chosen, {**SETTINGS, "max_steps": 1}, corpus, reporter=listener).train()
+        lengths.append(network(out).config.max_length)
+        return "\n".join(listener.notes)
+
+    lengths: list[int] = []
+    small = {"hidden_size": 16, "num_layers": 1, "num_heads": 2}
+    said = notes("bert-tiny", **small)
+    assert "bert-tiny reads 128 tokens at once, and never more; to begin with another number: --set model.max_" in said
+    assert "tokens at once" not in notes("bert-tiny", max_length=30, **small)
+    said = notes("bigbird-tiny", **small)
+    assert "bigbird-tiny reads 4,096 tokens at once" in said
+    assert "A document that is a paragraph or a line seldom fills it" in said
+    assert "gpt2-small reads 1,024 tokens at once" in notes("gpt2-small", vocab_size=300, **small)
+    assert lengths == [128, 30, 4_096, 1_024]
+    base = make_encoder_folder(tmp_path / "base", task="mask", max_length=200)
+    assert f"reads 128 tokens at once of the 200 that {base} takes; --set model.max_length=200" in notes(base)
+    assert ModelSettings(base="gpt3-small").with_length().max_length == 2_048
+
+
 def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:
     with pytest.raises(ConfigError, match=r"bert-huge: is no model folder, and no size .*bert-tiny"):
         train(tmp_path / "run", text, "bert-huge")
