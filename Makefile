@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow check format bench docs clean
 
 demo: $(VENV)/.ready-demo  ## train three small translators on the built-in corpus and compare them (5 minutes)
 	$(BIN)/regard demo --out demo
@@ -27,6 +27,9 @@ format: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev  ## measure speed, one script a figure
 	for script in bench/*.py; do $(BIN)/python $$script || exit 1; done
+
+docs: $(VENV)/.ready-dev  ## list the settings anew, in docs/settings.md
+	$(BIN)/python docs/settings.py
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .ruff_cache .hypothesis

@@ -23,8 +23,8 @@ _METRICS = ("chrf", "bleu", "loss")  # what can be called best of a translator
 class TokenSettings:
     """The [tokens] table."""
 
-    vocab_size: int
-    sharing: Sharing = "joint"
+    vocab_size: int  # pieces; where nothing is said of it, it follows the number of pairs
+    sharing: Sharing = "joint"  # of pieces between source and target
     dropout: float = 0.0  # BPE-dropout: the probability of leaving out a merge in training (Provilkov et al. 2020)
 
     def __post_init__(self) -> None:
