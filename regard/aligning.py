@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,7 +175,14 @@ class AlignReport:
         """For machines."""
         plain = dataclasses.asdict(self)
         plain["links"] = [alignment.format_links(links) for links in self.links]
+        for key in ("way", "reverse_way"):
+            if plain[key] is not None:  # as people count them, from 1
+                plain[key] |= {name: _from_one(plain[key][name]) for name in ("layer", "head")}
         return plain
+
+
+def _from_one(number: int | None) -> int | None:
+    return number + 1 if number is not None and number >= 0 else number
 
 
 def align_pairs(
@@ -265,19 +272,29 @@ def read_counted(name: str, split: world.Split) -> list[CountedPair]:
     return [CountedPair.of_gold(pair) for pair in alignment.read_gold(name)]
 
 
-def read_text(data: Sequence[str], source_language: str = "", target_language: str = "") -> list[CountedPair]:
-    """DATA whose words are to be aligned, every pair of it.
+def read_text(
+    data: Sequence[str],
+    source_language: str = "",
+    target_language: str = "",
+    note: Callable[[str], None] = lambda text: None,
+) -> list[CountedPair]:
+    """DATA whose words are to be aligned, every pair of it that has two sides.
+
+    Args:
+        note: hears how many have not, if any: they get no line of links.
 
     Raises:
         DataError: it cannot be read.
     """
-    pairs, _ = load_pairs(
+    pairs, report = load_pairs(
         list(data),
         source_language=source_language or None,
         target_language=target_language or None,
         filters=Filters.none(),
         split="test",
     )
+    if report.total.skipped:
+        note(f"{report.total.line()}. There is a line of links for each pair that was used, and for no other.")
     return [CountedPair.of_text(*pair) for pair in zip(pairs.sources, pairs.targets, strict=True)]
 
 

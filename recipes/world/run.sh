@@ -6,13 +6,17 @@
 set -euo pipefail
 arch=$1 runs=${2:-runs}
 here=$(cd "$(dirname "$0")" && pwd)
-run=$runs/world-$arch
+run=$runs/world-$arch data=(world:100000)
 both=()
 if [ "$arch" = rnnsearch ]; then
     both=(--reverse-model "$run-reverse")
-    regard train world:100000 --reverse -c "$here/$arch.toml" --out "$run-reverse" &
+    regard train "${data[@]}" --reverse -c "$here/$arch.toml" --out "$run-reverse" &
 fi
-regard train world:100000 -c "$here/$arch.toml" --out "$run"
+if [ "$arch" = transformer ]; then  # with more of what only it can be looked at for
+    [ -f "$runs/world-it.tsv" ] || python "$here/make_data.py" "$runs/world-it.tsv"
+    data=("$runs/world-it.tsv" --dev world:1000 --from en --to pt)
+fi
+regard train "${data[@]}" -c "$here/$arch.toml" --out "$run"
 wait  # for the other direction, if there is one
 regard evaluate "$run" world:3000 --out "$run/test.pt"
 if [ "$arch" != rnn ]; then  # it has no attention

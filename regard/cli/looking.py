@@ -207,7 +207,7 @@ def align(
         raise ConfigError("--posterior reads all heads of the last layer; leave out --layer, --head and --shifted.")
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
-    pairs = read_counted(gold, "test") if gold else read_text(data or [], source_language, target_language)
+    pairs = read_counted(gold, "test") if gold else read_text(data or [], source_language, target_language, say)
     report = align_pairs(
         regard.api.load(model),
         pairs,

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,10 @@ def test_what_does_not_fit_is_left_out_from_the_bottom_and_said(
     monkeypatch.setattr(page, "MAX_BYTES", 300_000)
     assert write_page([look], tmp_path / "a.html") == {"cross": [0, 1, 2, 3], "encoder": [2, 3]}
     assert (tmp_path / "a.html").stat().st_size < 300_000
+    alone = replace(look, weights={"cross": noise(60), "encoder": noise(90)})
+    monkeypatch.setattr(page, "MAX_BYTES", 240_000)
+    assert write_page([alone], tmp_path / "c.html") == {"cross": [0, 1, 2, 3]}, "of a kind that does not fit no layer"
+    monkeypatch.setattr(page, "MAX_BYTES", 300_000)
     carried = write_page([look], tmp_path / "b.html", kind="decoder", layer=1)
     assert carried == {"decoder": [0, 1, 2, 3], "cross": [2, 3]}
     assert data_of(tmp_path / "b.html")["start"] == {"kind": "decoder", "layer": 1, "head": -1}

@@ -61,7 +61,7 @@ def write_page(
     start = _start(looks[0], kind, layer, head)
     packed_effects = _effects(looks, effects)
     blocks, carried = _blocks(looks, start, packed_effects)
-    has_all = all(carried[name] == list(range(len(weights))) for name, weights in looks[0].weights.items())
+    has_all = all(carried.get(name, []) == list(range(len(weights))) for name, weights in looks[0].weights.items())
     data = {
         "model": looks[0].model,
         "start": start,
