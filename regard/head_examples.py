@@ -15,6 +15,7 @@ from regard.data.world import WorldPair
 from regard.errors import DataError
 from regard.evaluation import coreference
 from regard.evaluation.alignment import Link
+from regard.look.words import marks_as_letters
 
 _WORD = re.compile(r"['’]s\b|\w+(?:['’‑-]\w+)*|[^\w\s]")
 
@@ -71,8 +72,9 @@ class Example:
         """A text of GAP and the like; a word ends where its pronoun or a candidate ends ("Mary", "'s")."""
         text = resolved.text
         borders = sorted({0, len(text), *resolved.pronoun, *(place for span in resolved.candidates for place in span)})
+        shown = marks_as_letters(text)
         words = [
-            match.span() for first, end in itertools.pairwise(borders) for match in _WORD.finditer(text, first, end)
+            match.span() for first, end in itertools.pairwise(borders) for match in _WORD.finditer(shown, first, end)
         ]
 
         def within(span: tuple[int, int]) -> tuple[int, ...]:

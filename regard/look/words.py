@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 Span = tuple[int, int]  # characters (first, end)
 
+_JOINERS = "\u200c\u200d"  # of letters and of emoji; zero wide
 _WORD = re.compile(r"\w+(?:['’‑-]\w+)*")  # don't and mother-in-law are one word
 # Scripts written without spaces: there a piece is nearer to a word than what stands between two spaces.
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
@@ -63,7 +64,9 @@ def line(text: str, pieces: Sequence[str], spans: Sequence[Span], before: str = 
 
 def word_groups(text: str, spans: Sequence[Span]) -> list[tuple[int, ...]]:
     """For each word the pieces that make it. A piece that reaches over two words joins them; none is left out."""
-    inside = {place for match in _WORD.finditer(text) for place in range(match.start() + 1, match.end())}
+    inside = {
+        place for match in _WORD.finditer(marks_as_letters(text)) for place in range(match.start() + 1, match.end())
+    }
     groups: list[tuple[int, ...]] = []
     current: list[int] = []
     for number, (_, end) in enumerate(spans):
@@ -78,9 +81,24 @@ def word_groups(text: str, spans: Sequence[Span]) -> list[tuple[int, ...]]:
 
 def _may_end(text: str, place: int, inside: set[int]) -> bool:
     """Whether a word may end before this character. Spaces belong to the word after them, as in the pieces."""
-    if place == 0 or text[place - 1].isspace():
+    if place == 0 or text[place - 1].isspace() or text[place - 1] in _JOINERS or _is_mark(text[place : place + 1]):
         return False
     return place not in inside or _is_unspaced(text[place - 1])
+
+
+def marks_as_letters(text: str) -> str:
+    """The text with a letter for every mark that belongs to the one before, such as an accent or a vowel sign.
+
+    Python's \\w knows only letters: it would end Hindi words, or Hebrew ones with their points, within.
+    """
+    return "".join("x" if _is_mark(character) else character for character in text)
+
+
+def _is_mark(character: str) -> bool:
+    """Whether it changes or joins what stands before it: category M, a joiner, or an emoji's colour of skin."""
+    return bool(character) and (
+        unicodedata.category(character)[0] == "M" or character in _JOINERS or "\U0001f3fb" <= character <= "\U0001f3ff"
+    )
 
 
 def _is_unspaced(character: str) -> bool:

@@ -26,6 +26,25 @@ def test_words_and_marks() -> None:
     assert words_of("") == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "हिन्दी में लिखा",
+        "un cafe\u0301 cre\u0300me",
+        "שָׁלוֹם עוֹלָם",
+        "مَرْحَبًا بِكَ",
+        "می\u200cخواهم بروم",
+        "a \U0001f469\u200d\U0001f469\u200d\U0001f467 family",
+        "a \U0001f44d\U0001f3fd \u2764\ufe0f heart",
+    ],
+)
+def test_a_mark_belongs_to_its_letter_and_ends_no_word(text: str) -> None:
+    assert words_of(text) == tuple(text.split())
+    spans = [(place, place + 1) for place in range(len(text))]
+    shown = [text[group[0] : group[-1] + 1].strip() for group in word_groups(text, spans)]
+    assert shown == text.split()
+
+
 def test_scripts_without_spaces_keep_their_pieces() -> None:
     found = words_of("书看在他。")
     assert len(found) > 2
