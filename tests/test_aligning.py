@@ -336,7 +336,11 @@ def test_links_of_pairs_on_stdout(run: Command, model: Path, tmp_path: Path) -> 
 
 def test_scores_against_gold(run: Command, model: Path, tmp_path: Path) -> None:
     (tmp_path / "gold.tsv").write_text(GOLD, encoding="utf-8")
-    found = run("align", model, "--gold", tmp_path / "gold.tsv", "--dev", tmp_path / "gold.tsv", "--untrained", 1)
+    (tmp_path / "dev.tsv").write_text(GOLD, encoding="utf-8")
+    found = run("align", model, "--gold", tmp_path / "gold.tsv", "--dev", tmp_path / "gold.tsv")
+    assert found.status == 2
+    assert "gold.tsv: is what is chosen on and what is scored" in found.err
+    found = run("align", model, "--gold", tmp_path / "gold.tsv", "--dev", tmp_path / "dev.tsv", "--untrained", 1)
     assert (found.status, found.err) == (0, "")
     assert "(chosen: alignment error " in found.lines[0]
     assert "(2 pairs, 4 sure links)" in found.lines[1]
@@ -347,6 +351,16 @@ def test_scores_against_gold(run: Command, model: Path, tmp_path: Path) -> None:
     given = run("align", model, "--gold", "world:4", "--posterior")
     assert "read from: last layer, given the word that came of it" in given.out
     assert 0 <= plain["score"]["aer"] <= 1
+
+
+def test_a_model_of_the_other_direction_is_read_the_right_way_round(run: Command, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("the cat sees\to gato vê\nthe dog\to cão\n", encoding="utf-8")
+    (tmp_path / "turned.tsv").write_text("o gato vê\tthe cat sees\no cão\tthe dog\n", encoding="utf-8")
+    plain = run("align", model, tmp_path / "pairs.tsv").lines
+    turned = run("align", model, tmp_path / "turned.tsv", "--reverse").lines
+    swapped = [" ".join(sorted("-".join(reversed(link.split("-"))) for link in line.split())) for line in plain]
+    assert [" ".join(sorted(line.split())) for line in turned] == swapped, "links are told as the file has its sides"
+    assert run("align", model, tmp_path / "pairs.tsv", "--reverse").lines != plain
 
 
 @pytest.mark.parametrize(

@@ -272,8 +272,9 @@ def test_an_encoders_heads_are_measured_on_texts(run: Command, tmp_path: Path, s
         f"1\t{text}\tto\t{text.index(' to') + 1}\t{first}\t4\tTRUE\t{second}\t{text.index(second, 8)}\tFALSE\tx"
         for text, (first, second) in zip(texts, pairs, strict=True)
     ]
-    (tmp_path / "gap.tsv").write_text("\n".join([header, *rows]) + "\n")
-    found = run("heads", encoder, tmp_path / "gap.tsv", "--find", "candidate", "--dev", tmp_path / "gap.tsv", "--json")
+    for name in ("gap.tsv", "dev.tsv"):
+        (tmp_path / name).write_text("\n".join([header, *rows]) + "\n")
+    found = run("heads", encoder, tmp_path / "gap.tsv", "--find", "candidate", "--dev", tmp_path / "dev.tsv", "--json")
     assert found.status == 0, found.err
     report = json.loads(found.out)
     looks = [regard.load(encoder).look(text) for text in texts]

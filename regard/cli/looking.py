@@ -4,13 +4,13 @@ import json
 import math
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regard.cli.options import FromOption, JsonOption, ToOption, refuse_options, say
+from regard.cli.options import FromOption, JsonOption, ReverseOption, ToOption, refuse_options, say
 from regard.errors import ConfigError, InputError
 from regard.streams import stdin_chunks, writer
 
@@ -181,6 +181,7 @@ def align(
         ),
     ] = "",
     untrained: Annotated[int, typer.Option(help="Models with random weights to make the same choice over.")] = 3,
+    reverse: ReverseOption = False,
     source_language: FromOption = "",
     target_language: ToOption = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the links here, not to stdout.")] = None,
@@ -191,7 +192,16 @@ def align(
     Example: regard align runs/mine --dev dev.gold.tsv --gold test.gold.tsv
     """
     import regard.api
-    from regard.aligning import AGREEMENT, SYMMETRIZATIONS, Way, align_pairs, read_counted, read_text
+    from regard.aligning import (
+        AGREEMENT,
+        SYMMETRIZATIONS,
+        Way,
+        align_pairs,
+        read_counted,
+        read_text,
+        turned,
+        turned_pair,
+    )
     from regard.config import one_of
     from regard.evaluation.alignment import format_links
 
@@ -207,11 +217,15 @@ def align(
         raise ConfigError("--posterior reads all heads of the last layer; leave out --layer, --head and --shifted.")
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
+    _check_apart(dev, gold)
     pairs = read_counted(gold, "test") if gold else read_text(data or [], source_language, target_language, say)
+    dev_pairs = read_counted(dev, "dev") if dev else []
+    if reverse:
+        pairs, dev_pairs = ([turned_pair(pair) for pair in each] for each in (pairs, dev_pairs))
     report = align_pairs(
         regard.api.load(model),
         pairs,
-        dev=read_counted(dev, "dev") if dev else (),
+        dev=dev_pairs,
         way=Way(_from_zero(layer), _from_zero(head), shifted, posterior),
         method=method,
         threshold=threshold,
@@ -219,6 +233,8 @@ def align(
         symmetrization=symmetrize or AGREEMENT,
         seeds=untrained,
     )
+    if reverse:  # links are told as DATA has its sides
+        report = replace(report, links=[turned(links) for links in report.links])
     if out is not None or not (gold or as_json):
         with writer(out) as write:
             for links in report.links:
@@ -265,6 +281,7 @@ def heads(
         raise InputError(f"there is no role {find!r} to find. Known are {', '.join(roles_of.FINDABLE)}.")
     if not find:
         refuse_options("heads without --find", {"dev": dev, "untrained": untrained is not None})
+    _check_apart(dev, data[0] if data and len(data) == 1 else "")
     it_share = 1.0 if find in roles_of.ABOUT_PRONOUNS else 0.3
     loaded = regard.api.load(model)
     test = head_examples.read(loaded, data or ["world:500"], "test", it_share)
@@ -298,6 +315,12 @@ def heads(
     typer.echo("\n".join(roles_of.table(measured)))
     if found is not None:
         typer.echo("\n".join(["", *roles_of.found_lines(find, found)]))
+
+
+def _check_apart(dev: str, test: str) -> None:
+    """Refuse to choose on what is then scored: the score would flatter."""
+    if dev and dev == test and (Path(dev).is_file() or dev.startswith("world-")):
+        raise ConfigError(f"{dev}: is what is chosen on and what is scored; the score would flatter. Give two sets.")
 
 
 def _from_zero(number: int | None) -> int | None:
