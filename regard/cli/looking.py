@@ -25,7 +25,7 @@ def look(
         list[str] | None,
         typer.Argument(metavar="TEXT...", help="A sentence, or several for a page; none: stdin's lines."),
     ] = None,
-    target: Annotated[str, typer.Option(help="Its translation; none: the model's own.")] = "",
+    target: Annotated[str | None, typer.Option(help="Its translation; none: the model's own.")] = None,
     kind: Annotated[str, typer.Option(help="cross (to the source; the default), encoder or decoder.")] = "",
     layer: Annotated[
         int | None, typer.Option(help="From 1, or from the end if negative; none: their mean (a page: the last).")
@@ -62,13 +62,18 @@ def look(
         return
     if is_page:
         refuse_options("a page, which has words and pieces and the numbers in it", {"pieces": pieces, "json": as_json})
+    if target is not None and not target.strip():
+        raise InputError("--target is empty. Give a translation, or leave it out for the model's own.")
+    for each in text or []:
+        if _is_file(each):
+            raise InputError(f"{each}: is a file. Give its lines as standard input: < {each}")
     texts = text or [line for chunk in stdin_chunks() for line in chunk if line.strip()]
     if not texts or (len(texts) > 1 and (not is_page or target)):
         raise InputError(
             f"found {len(texts)} sentences. One is looked at, or several in a page (--out look.html) without --target."
         )
     translator = regard.api.load(model)
-    looks = [translator.look(each, target or None) for each in texts]
+    looks = [translator.look(each, target) for each in texts]
     chosen = {"layer": _from_zero(layer), "head": _from_zero(head)}
     measured = [translator.effects(each, kind, **chosen) for each in looks] if effects else []
     if out is not None and is_page:
@@ -315,6 +320,13 @@ def heads(
     typer.echo("\n".join(roles_of.table(measured)))
     if found is not None:
         typer.echo("\n".join(["", *roles_of.found_lines(find, found)]))
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte
+        return False
 
 
 def _check_apart(dev: str, test: str) -> None:

@@ -52,8 +52,8 @@ def _headings(names: Sequence[str]) -> Iterator[str]:
 
 
 def _cell(weight: float, colours: bool) -> str:
-    hundredths = min(round(weight * 100), 99)
-    text = f"{hundredths:2d} " if hundredths >= 5 else " · " if not colours else "   "
+    hundredths = round(weight * 100)
+    text = f"{hundredths:2d} "[:_COLUMN] if hundredths >= 5 else " · " if not colours else "   "
     if not colours:
         return text
     place = 2 * min(weight, 1.0) ** 0.8

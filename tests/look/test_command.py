@@ -81,6 +81,17 @@ def test_several_sentences_need_a_page(run: Command, model: Path, stdin: str, ar
     assert "sentences. One is looked at, or several in a page (--out look.html) without --target" in found.err
 
 
+def test_a_file_is_no_sentence_and_nothing_no_translation(run: Command, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("\n".join(SOURCES), encoding="utf-8")
+    found = run("look", model, tmp_path / "lines.txt")
+    assert (found.status, found.out) == (2, "")
+    assert "lines.txt: is a file. Give its lines as standard input: < " in found.err
+    found = run("look", model, SOURCES[0], "--target", "")
+    assert (found.status, found.out) == (2, "")
+    assert "--target is empty." in found.err
+    assert run("look", model, "x" * 5_000).status == 2, "a long text is no name either"
+
+
 def test_the_rnn_says_why_it_has_none(run: Command, tmp_path: Path) -> None:
     found = run("look", make_folder(tmp_path / "rnn", "rnn"), SOURCES[0])
     assert found.status == 2

@@ -94,6 +94,13 @@ def test_as_text() -> None:
     assert all(letter in heading for letter in "thecats‹›")
 
 
+def test_a_weight_of_one_is_shown_as_it_is() -> None:
+    one = np.zeros((1, 1, 4, 4), dtype=np.float32)
+    one[..., 1] = 1
+    lines = matrix_lines(Look("", "", SOURCE, TARGET, READ, {"cross": one}, ()).matrix(), colours=False)
+    assert "100" in lines[-5]
+
+
 def test_as_text_with_colours_and_little_room() -> None:
     matrix = LOOK.matrix("cross", 0, 0)
     lines = matrix_lines(matrix, width=14, colours=True)
