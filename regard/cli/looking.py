@@ -80,9 +80,16 @@ def look(
         carried = page.write_page(looks, out, effects=measured, kind=kind, **chosen)
         if carried:
             layers = "; ".join(
-                f"{name} {', '.join(str(each + 1) for each in each_kind)}" for name, each_kind in carried.items()
+                f"{name} {', '.join(str(each + 1) for each in each_kind)}" for name, each_kind in carried.layers.items()
             )
-            say(f"not all layers fit into one page; it carries {layers}. Choose another with --kind and --layer.")
+            if carried.heads is None:
+                say(f"not all layers fit into one page; it carries {layers}. Choose another with --kind and --layer.")
+            else:
+                heads = ", ".join("the mean of all" if each == page.MEAN else str(each + 1) for each in carried.heads)
+                say(
+                    f"not even one layer fits into one page; it carries {layers}, heads {heads}. Choose another with "
+                    "--kind, --layer and --head."
+                )
         say(f"page: {out}")
         return
     matrix = looks[0].matrix(kind, **chosen, pieces=pieces)

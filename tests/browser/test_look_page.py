@@ -1,5 +1,6 @@
 """The page of `regard look` in a real browser with the network dead: every view, the keyboard, two languages, axe."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -172,6 +173,25 @@ def test_five_hundred_tokens(open_page: Callable[..., Any], tmp_path: Path) -> N
     assert seconds_a_word(page) < 0.5, "a frame for each word pointed at, not a wait"
     page.click("#tab-table")
     assert page.locator("tbody tr").count() == 500
+
+
+def test_heads_where_no_layer_fits(open_page: Callable[..., Any]) -> None:
+    made = look(LONG, layers=2, heads=12)
+    for head in range(12):  # piece 7 is word 6: the first word has two
+        made.weights["cross"][0, head, 7] = np.eye(500 + 1)[20 * head + 20]
+    page = open_page([made], layer=0, head=11)
+    assert re.search(r"layers 1, heads (\d+, )+12, mean of all\.$", page.locator("#carried").text_content())
+    offered = texts(page, "#head option")
+    assert offered[-2:] == ["12", "mean of all"]
+    assert 3 < len(offered) < 12
+    page.click("#tab-table")
+    for choice, expected in (("0", "w19 1.00 ·"), ("11", "w239 1.00 ·"), ("-1", "w19 0.08 ·")):
+        page.select_option("#head", choice)
+        until(lambda found=expected: found in plain(page.locator("#table-box tbody tr").nth(6).text_content()))
+    assert "Head: mean of all" in page.locator("caption").text_content()
+    page.click("#tab-grid")
+    until(lambda: page.locator("#grid canvas").count() == len(offered))
+    assert texts(page, "#grid .top")[-1] == "Head mean of all"
 
 
 def test_print_shows_the_whole_translation(open_page: Callable[..., Any]) -> None:

@@ -15,9 +15,9 @@ from test_weights import LOOK, READ, SOURCE, TARGET, weights
 from regard.errors import InputError, StorageError
 from regard.look import page
 from regard.look.effects import Effects, effects
-from regard.look.page import write_page
+from regard.look.page import MEAN, Carried, write_page
 from regard.look.weights import Look
-from regard.look.words import Line
+from regard.look.words import EMPTY, Line
 
 
 def data_of(path: Path) -> dict[str, Any]:
@@ -107,30 +107,51 @@ def test_what_does_not_fit_is_left_out_from_the_bottom_and_said(
     words = tuple(f"w{number}" for number in range(60))
     line = Line(words, words, tuple((i,) for i in range(60)), (False,) * 60)
     look = Look("x", "y", line, line, line, {kind: noise(60) for kind in ("cross", "encoder", "decoder")}, (0.0,) * 60)
-    monkeypatch.setattr(page, "MAX_BYTES", 300_000)
-    assert write_page([look], tmp_path / "a.html") == {"cross": [0, 1, 2, 3], "encoder": [2, 3]}
-    assert (tmp_path / "a.html").stat().st_size < 300_000
+    monkeypatch.setattr(page, "MAX_BYTES", 302_000)
+    assert write_page([look], tmp_path / "a.html") == Carried({"cross": [0, 1, 2, 3], "encoder": [2, 3]})
+    assert (tmp_path / "a.html").stat().st_size < 302_000
     alone = replace(look, weights={"cross": noise(60), "encoder": noise(90)})
     monkeypatch.setattr(page, "MAX_BYTES", 240_000)
-    assert write_page([alone], tmp_path / "c.html") == {"cross": [0, 1, 2, 3]}, "of a kind that does not fit no layer"
-    monkeypatch.setattr(page, "MAX_BYTES", 300_000)
+    assert write_page([alone], tmp_path / "c.html") == Carried({"cross": [0, 1, 2, 3]}), (
+        "of a kind that does not fit no layer"
+    )
+    monkeypatch.setattr(page, "MAX_BYTES", 302_000)
     carried = write_page([look], tmp_path / "b.html", kind="decoder", layer=1)
-    assert carried == {"decoder": [0, 1, 2, 3], "cross": [2, 3]}
+    assert carried == Carried({"decoder": [0, 1, 2, 3], "cross": [2, 3]})
     assert data_of(tmp_path / "b.html")["start"] == {"kind": "decoder", "layer": 1, "head": -1}
-    assert data_of(tmp_path / "b.html")["carried"] == carried
+    assert data_of(tmp_path / "b.html")["carried"] == {"layers": carried.layers, "heads": None}
     several = write_page([look] * 5, tmp_path / "c.html")
-    assert several == {"cross": [3]}, "a layer is carried for all sentences or for none"
-    monkeypatch.setattr(page, "MAX_BYTES", 117_000)
+    assert several == Carried({"cross": [3]}), "a layer is carried for all sentences or for none"
+    monkeypatch.setattr(page, "MAX_BYTES", 118_000)
     found = measured(look)
-    assert write_page([look], tmp_path / "e.html", effects=[found]) == {"cross": [3]}
-    assert (tmp_path / "e.html").stat().st_size < 117_000
+    assert write_page([look], tmp_path / "e.html", effects=[found]) == Carried({"cross": [3]})
+    assert (tmp_path / "e.html").stat().st_size < 118_000
     kept = data_of(tmp_path / "e.html")["sentences"][0]["effects"]
     assert (kept["weights"], kept["losses"]) == (None, None), "a layer goes before effects on each word"
     assert kept["effect"] == pytest.approx(found.effect, abs=1e-4)
     monkeypatch.setattr(page, "MAX_BYTES", 60_000)
-    with pytest.raises(InputError, match=r"not even one layer of 5 sentences fits into a page of 60,000 bytes\. Look"):
+    with pytest.raises(InputError, match=r"not even one head of 5 sentences fits into a page of 60,000 bytes\. Look"):
         write_page([look] * 5, tmp_path / "d.html")
     assert not (tmp_path / "d.html").exists()
+
+
+def test_where_no_layer_fits_as_many_of_its_heads_do_as_fit(tmp_path: Path) -> None:
+    words = tuple(f"w{number}" for number in range(480))
+    line = Line(words, words, tuple((i,) for i in range(480)), (False,) * 480)
+    noise = np.random.default_rng(1).random((2, 12, 480, 480), dtype=np.float32)
+    look = Look("x", "", line, EMPTY, EMPTY, {"encoder": noise}, ())
+    for head, expected in ((None, [0, 1, 2, 3, 4, MEAN]), (-1, [0, 1, 2, 3, 11, MEAN])):
+        carried = write_page([look], tmp_path / "look.html", layer=0, head=head)
+        assert carried == Carried({"encoder": [0]}, expected)
+        assert (tmp_path / "look.html").stat().st_size < page.MAX_BYTES
+        data = data_of(tmp_path / "look.html")
+        assert data["carried"] == {"layers": {"encoder": [0]}, "heads": expected}
+        (block,) = data["sentences"][0]["blocks"]
+        assert data["sentences"][0]["shape"] == {"encoder": {"layers": 2, "heads": 12}}
+        roots = np.frombuffer(zlib.decompress(base64.b64decode(block["data"])), np.uint8)
+        values = (roots.reshape(len(expected), 480, 480) / 255) ** 2
+        kept = [noise[0].mean(axis=0) if each == MEAN else noise[0, each] for each in expected]
+        np.testing.assert_allclose(values, kept, atol=0.5 / 255 * 2)
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ is first shown. Effects travel as hundredths of a nat in 16 bits, deflated.
 """
 
 import base64
+import bisect
 import html
 import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,16 @@ from regard.look.weights import KINDS, Look
 from regard.look.words import Line
 
 MAX_BYTES = 1_900_000  # of the page; layers that do not fit are left out, and the page says which it carries
-Carried = dict[str, list[int]]  # by kind, the layers
+MEAN = -1  # in the place of a head: the mean over all
 _PARTS = ("page.html", "page.css", "effects.js", "page.js")
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a page carries where not all fits."""
+
+    layers: dict[str, list[int]]  # by kind
+    heads: list[int] | None = None  # of the one layer where not even it fits whole, `MEAN` last; None: all
 
 
 def write_page(
@@ -45,14 +55,14 @@ def write_page(
             with; none: the page has no such view. Where not all fits, those on each word of the translation go last
             before the layer shown first, and the page says so.
         kind, layer, head: what is shown first, layer and head counted from 0, or from the end if negative; where not
-            all fits, this kind and layer are carried before others.
+            all fits, this kind and layer are carried before others, and where not even the layer does, this head.
 
     Returns:
-        The layers carried, by kind, where not all fitted; else None.
+        What is carried where not all fitted; else None.
 
     Raises:
         InputError: no sentence, another suffix, effects of other sentences, a kind, layer or head that is not there, or
-            not even one layer fits.
+            not even one head fits.
         StorageError: the disk refused.
     """
     check(path)
@@ -61,11 +71,13 @@ def write_page(
     start = _start(looks[0], kind, layer, head)
     packed_effects = _effects(looks, effects)
     blocks, carried = _blocks(looks, start, packed_effects)
-    has_all = all(carried.get(name, []) == list(range(len(weights))) for name, weights in looks[0].weights.items())
+    has_all = carried.heads is None and all(
+        carried.layers.get(name, []) == list(range(len(weights))) for name, weights in looks[0].weights.items()
+    )
     data = {
         "model": looks[0].model,
         "start": start,
-        "carried": None if has_all else carried,
+        "carried": None if has_all else asdict(carried),
         "sentences": [
             {
                 "source": look.source_text,
@@ -113,7 +125,7 @@ def _start(look: Look, kind: str, layer: int | None, head: int | None) -> dict[s
     look.piece_attention(kind, layer, head)  # raises where there is no such thing
     num_layers, num_heads = look.weights[kind].shape[:2]
     layer = num_layers - 1 if layer is None else layer % num_layers
-    return {"kind": kind, "layer": layer, "head": -1 if head is None else head % num_heads}
+    return {"kind": kind, "layer": layer, "head": MEAN if head is None else head % num_heads}
 
 
 def _effects(looks: Sequence[Look], effects: Sequence[Effects]) -> list[dict[str, Any]]:
@@ -158,7 +170,8 @@ def _blocks(
 ) -> tuple[list[list[dict[str, Any]]], Carried]:
     """The packed weights of each sentence, and which layers they are: the one shown first, then from the top down.
 
-    Where not even one layer fits beside the effects on each word, those are taken out of `effects`.
+    Where not even one layer fits beside the effects on each word, those are taken out of `effects`; where it does not
+    fit then, as many of its heads are packed as do.
     """
     order = [(start["kind"], start["layer"])]
     for kind in sorted(KINDS, key=lambda name: name != start["kind"]):
@@ -166,32 +179,68 @@ def _blocks(
             layers = range(len(looks[0].weights[kind]) - 1, -1, -1)
             order += [(kind, layer) for layer in layers if (kind, layer) != order[0]]
     blocks: list[list[dict[str, Any]]] = [[] for _ in looks]
-    carried: Carried = {kind: [] for kind in KINDS if kind in looks[0].weights}
+    carried: dict[str, list[int]] = {kind: [] for kind in KINDS if kind in looks[0].weights}
+    heads = None
     room = MAX_BYTES - sum(len(_file(name)) for name in _PARTS) - len(json.dumps(effects))
     room -= sum(3 * len(json.dumps([_line(look.source), _line(look.target), _line(look.read)])) // 2 for look in looks)
     for kind, layer in order:
-        packed = [_pack(look.weights[kind][layer]) for look in looks]
-        room -= sum(len(each) + 100 for each in packed)
-        if room < 0 and not blocks[0]:
+        layers = [look.weights[kind][layer] for look in looks]
+        packed = [_pack(each) for each in layers]
+        if _size(packed) > room and not blocks[0]:
             room += _without_words(effects)
-        if room < 0:
+            if _size(packed) > room:
+                heads = _heads_that_fit(layers, start["head"], room)
+                layers = [_only(each, heads) for each in layers]
+                packed = [_pack(each) for each in layers]
+        if heads == [] or _size(packed) > room:
             break
+        room -= _size(packed)
         carried[kind].append(layer)
-        for sentence, each, look in zip(blocks, packed, looks, strict=True):
-            heads, rows, columns = look.weights[kind][layer].shape
+        for sentence, each, weights in zip(blocks, packed, layers, strict=True):
+            count, rows, columns = weights.shape
             sentence.append(
-                {"kind": kind, "layer": layer, "heads": heads, "rows": rows, "columns": columns, "data": each}
+                {"kind": kind, "layer": layer, "heads": count, "rows": rows, "columns": columns, "data": each}
             )
+        if heads is not None:
+            break  # another layer would have heads of its own to tell of
     if not blocks[0]:
         several = len(looks) > 1
         raise InputError(
-            f"not even one layer of {f'{len(looks):,} sentences' if several else 'this text'} fits into a page of "
+            f"not even one head of {f'{len(looks):,} sentences' if several else 'this text'} fits into a page of "
             f"{MAX_BYTES:,} bytes. Look at {'fewer' if several else 'a shorter one'}, or draw one head as a picture: "
             "--layer 1 --head 1 --out look.png"
         )
     for sentence in blocks:
         sentence.sort(key=lambda each: (each["kind"], each["layer"]))
-    return blocks, {kind: sorted(layers) for kind, layers in carried.items() if layers}
+    return blocks, Carried({kind: sorted(layers) for kind, layers in carried.items() if layers}, heads)
+
+
+def _heads_that_fit(layers: Sequence[np.ndarray], first: int, room: int) -> list[int]:
+    """As many heads of a layer as fit for all sentences: the one shown first, the mean, then the others in order.
+
+    Args:
+        layers: of each sentence, (heads, rows, columns).
+        first: the one shown first.
+        room: bytes.
+    """
+    order = [*dict.fromkeys([first, MEAN, *range(len(layers[0]))])]
+
+    def size(count: int) -> int:
+        return _size([_pack(_only(each, order[:count])) for each in layers])
+
+    count = bisect.bisect_right(range(1, len(order) + 1), room, key=size)
+    return sorted(order[:count], key=lambda head: (head == MEAN, head))
+
+
+def _only(layer: np.ndarray, heads: Sequence[int]) -> np.ndarray:
+    """These heads; the mean is that over all, also those that are not among them."""
+    chosen = [layer.mean(axis=0) if head == MEAN else layer[head] for head in heads]
+    return np.stack(chosen) if chosen else layer[:0]
+
+
+def _size(packed: Sequence[str]) -> int:
+    """Bytes in the page, with what is written around each block."""
+    return sum(len(each) + 100 for each in packed)
 
 
 def _without_words(effects: Sequence[dict[str, Any]]) -> int:

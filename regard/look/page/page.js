@@ -22,7 +22,7 @@
       noteSpecial: "Special tokens are grey; they are counted, never left out. The bar under a word of the translation is the probability the model gave it.",
       matrixLabel: "attention matrix; arrow keys move over its cells, and the tab Numbers has it as a table",
       footer: "Weights before dropout, from one pass over the finished translation; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
-      carried: "To stay small this page carries only: ", layers: "layers",
+      carried: "To stay small this page carries only: ", layers: "layers", heads: "heads",
       effects: "Is it an explanation?", notTheEffect: "Attention is not the effect: it says where the model looks, not what its translation rests on.",
       effectOn: "Effect on", whole: "the whole translation", order: "Order", inSentence: "as in the sentence", byAttention: "most attention first", byEffect: "largest effect first",
       effectsLabel: "attention and effect of each source word; arrow keys up and down go over them, left and right over the words of the translation",
@@ -66,7 +66,7 @@
       noteSpecial: "Os símbolos especiais estão em cinza; contam e nunca são omitidos. A barra sob uma palavra da tradução é a probabilidade que o modelo lhe deu.",
       matrixLabel: "matriz de atenção; as setas percorrem as células, e a aba Números a mostra como tabela",
       footer: "Pesos antes do dropout, de uma passagem pela tradução terminada; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
-      carried: "Para ficar pequena, esta página traz apenas: ", layers: "camadas",
+      carried: "Para ficar pequena, esta página traz apenas: ", layers: "camadas", heads: "cabeças",
       effects: "Isso explica?", notTheEffect: "A atenção não é o efeito: ela diz para onde o modelo olha, não em que a sua tradução se apoia.",
       effectOn: "Efeito sobre", whole: "a tradução inteira", order: "Ordem", inSentence: "a da frase", byAttention: "mais atenção primeiro", byEffect: "maior efeito primeiro",
       effectsLabel: "atenção e efeito de cada palavra do original; as setas para cima e para baixo as percorrem, para os lados percorrem as palavras da tradução",
@@ -134,6 +134,9 @@
 
   const layersOf = (kind) => current().blocks.filter((each) => each.kind === kind).map((each) => each.layer);
   const current = () => data.sentences[state.sentence];
+  const MEAN = -1; // in the place of a layer or head
+  const someHeads = data.carried ? data.carried.heads : null; // in the order of their block; null: all are carried
+  const headName = (head) => (head === MEAN ? say("mean") : `${head + 1}`);
   const SIDES = { cross: ["target", "source"], encoder: ["source", "source"], decoder: ["target", "read"] };
 
   async function matrixOf(kind, layer, head, unit) {
@@ -143,7 +146,7 @@
     const values = new Float32Array(rows * columns);
     for (const each of layers) {
       const { values: all, heads } = await block(state.sentence, kind, each);
-      const chosen = head < 0 ? [...Array(heads).keys()] : [head];
+      const chosen = someHeads ? [someHeads.indexOf(head)] : head < 0 ? [...Array(heads).keys()] : [head];
       for (const one of chosen) {
         const share = 1 / (layers.length * chosen.length), start = one * rows * columns;
         for (let i = 0; i < values.length; i++) values[i] += share * all[start + i];
@@ -467,21 +470,20 @@
   // ---- all heads ----
   async function fillGrid() {
     const kind = state.kind, sentence = state.sentence, layers = layersOf(kind);
-    const heads = current().blocks.find((each) => each.kind === kind).heads, grid = byId("grid");
-    const cells = [element("span", "")];
-    for (let head = 0; head < heads; head++) cells.push(element("span", `${say("head")} ${head + 1}`, "name top"));
+    const heads = someHeads || [...Array(current().shape[kind].heads).keys()], grid = byId("grid");
+    const cells = [element("span", ""), ...heads.map((head) => element("span", `${say("head")} ${headName(head)}`, "name top"))];
     for (const layer of layers) {
       cells.push(element("span", `${say("layer")} ${layer + 1}`, "name"));
-      for (let head = 0; head < heads; head++) {
+      for (const head of heads) {
         const found = await matrixOf(kind, layer, head, state.unit);
         if (sentence !== state.sentence || kind !== state.kind) return; // the choice has moved on
         const button = element("button", ""), canvas = document.createElement("canvas");
         button.type = "button";
-        button.setAttribute("aria-label", `${say("layer")} ${layer + 1}, ${say("head")} ${head + 1}`);
+        button.setAttribute("aria-label", `${say("layer")} ${layer + 1}, ${say("head")} ${headName(head)}`);
         button.setAttribute("aria-current", String(layer === state.layer && head === state.head));
         canvas.width = found.columns.length;
         canvas.height = found.rows.length;
-        const side = heads > 8 ? 76 : 118, longest = Math.max(canvas.width, canvas.height);
+        const side = heads.length > 8 ? 76 : 118, longest = Math.max(canvas.width, canvas.height);
         canvas.style.width = `${Math.max(24, side * canvas.width / longest)}px`;
         canvas.style.height = `${Math.max(24, side * canvas.height / longest)}px`;
         const mix = ramp(found.values);
@@ -493,7 +495,7 @@
         cells.push(button);
       }
     }
-    grid.style.gridTemplateColumns = `max-content repeat(${heads}, max-content)`;
+    grid.style.gridTemplateColumns = `max-content repeat(${heads.length}, max-content)`;
     grid.replaceChildren(...cells);
   }
   function element(tag, text, className = "") { const made = document.createElement(tag); made.textContent = text; made.className = className; return made; }
@@ -537,9 +539,11 @@
     if (layers.length === 1 || (state.layer < 0 && !whole)) state.layer = layers[layers.length - 1];
     if (heads === 1) state.head = 0;
     if (state.head >= heads) state.head = -1;
+    const offered = someHeads || [...(heads > 1 ? [MEAN] : []), ...Array(heads).keys()];
+    if (!offered.includes(state.head)) [state.head] = offered;
     options(byId("kind"), kinds.map((kind) => [kind, say(kind)]), state.kind);
     options(byId("layer"), [...(layers.length > 1 && whole ? [[-1, say("mean")]] : []), ...layers.map((layer) => [layer, layer + 1])], state.layer);
-    options(byId("head"), [...(heads > 1 ? [[-1, say("mean")]] : []), ...Array.from({ length: heads }, (_, head) => [head, head + 1])], state.head);
+    options(byId("head"), offered.map((head) => [head, headName(head)]), state.head);
     byId("unit").value = state.unit;
     byId("scale").value = state.scale;
   }
@@ -602,8 +606,9 @@
     for (const each of document.querySelectorAll("[data-label]")) { each.setAttribute("aria-label", say(each.dataset.label)); if (each.tagName === "BUTTON") each.title = say(each.dataset.label); }
     byId("model").textContent = data.model;
     const { carried } = data;
+    const onlyHeads = someHeads ? `, ${say("heads")} ${someHeads.map(headName).join(", ")}` : "";
     byId("carried").textContent = carried
-      ? say("carried") + Object.entries(carried).map(([kind, layers]) => `${say(kind)}, ${say("layers")} ${layers.map((layer) => layer + 1).join(", ")}`).join("; ") + "." : "";
+      ? say("carried") + Object.entries(carried.layers).map(([kind, layers]) => `${say(kind)}, ${say("layers")} ${layers.map((layer) => layer + 1).join(", ")}`).join("; ") + onlyHeads + "." : "";
     byId("play").hidden = still.matches;
     fillChoices();
   }
