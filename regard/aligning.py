@@ -11,9 +11,9 @@ import numpy as np
 from regard.api import Encoder, LanguageModel, Model
 from regard.config import one_of
 from regard.data import world
-from regard.data.filters import Filters
-from regard.data.pairs import draw_world
-from regard.data.pairs import load as load_pairs
+from regard.data.filters import Filters, RowFilter
+from regard.data.pairs import as_sources, draw_world
+from regard.data.pairs import read as read_rows
 from regard.data.world import WorldPair
 from regard.errors import DataError, InputError, ModelError
 from regard.evaluation import alignment
@@ -42,6 +42,11 @@ class CountedPair:
     def of_text(cls, source: str, target: str) -> "CountedPair":
         """Words are what stands between white space, as alignment files count them."""
         return cls(source, target, tuple(source.split()), tuple(target.split()))
+
+    @property
+    def has_both_sides(self) -> bool:
+        """Whether there is anything to link."""
+        return bool(self.source_words and self.target_words)
 
     @classmethod
     def of_gold(cls, pair: GoldPair) -> "CountedPair":
@@ -197,7 +202,7 @@ def align_pairs(
     symmetrization: str = AGREEMENT,
     seeds: int = 0,
 ) -> AlignReport:
-    """Align pairs, and score them where they carry gold links.
+    """Align pairs, and score them where they carry gold links. A pair without two sides has no links.
 
     Args:
         dev: gold pairs to choose layer and head on, for each model by itself; the pairs themselves are never chosen on.
@@ -212,6 +217,7 @@ def align_pairs(
         ModelError, DataError, ConfigError: see `choose` and `align`.
     """
     settings: dict[str, Any] = {"method": method, "threshold": threshold}
+    given, pairs = pairs, [pair for pair in pairs if pair.has_both_sides]
     turned_dev, turned_pairs = ([turned_pair(pair) for pair in each] for each in (dev, pairs))
 
     one_of(symmetrization, SYMMETRIZATIONS, "symmetrization")
@@ -249,7 +255,9 @@ def align_pairs(
         rates.append(score(both_ways(*twins)[0], pairs).aer)
     joined = None if reverse_model is None else symmetrization
     scored = score(links, pairs) if has_gold else None
-    return AlignReport(links, chosen, reverse_way, joined, dev_score, scored, rates)
+    found = iter(links)
+    spread = [next(found) if pair.has_both_sides else set() for pair in given]
+    return AlignReport(spread, chosen, reverse_way, joined, dev_score, scored, rates)
 
 
 def untrained(model: Model, seed: int) -> Model:
@@ -278,24 +286,28 @@ def read_text(
     target_language: str = "",
     note: Callable[[str], None] = lambda text: None,
 ) -> list[CountedPair]:
-    """DATA whose words are to be aligned, every pair of it that has two sides.
+    """DATA whose words are to be aligned: for every line, or unit, a pair. One that cannot be used has no words.
 
     Args:
-        note: hears how many have not, if any: they get no line of links.
+        note: hears how many cannot be used, and why, if there are any.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or no pair can be used.
     """
-    pairs, report = load_pairs(
-        list(data),
-        source_language=source_language or None,
-        target_language=target_language or None,
-        filters=Filters.none(),
-        split="test",
-    )
-    if report.total.skipped:
-        note(f"{report.total.line()}. There is a line of links for each pair that was used, and for no other.")
-    return [CountedPair.of_text(*pair) for pair in zip(pairs.sources, pairs.targets, strict=True)]
+    sources = as_sources(data)
+    row_filter = RowFilter(Filters.none(), [source.name for source in sources])
+    rows = read_rows(sources, source_language or None, target_language or None, split="test")
+    pairs = [
+        CountedPair.of_text(row.source, row.target) if reason is None else CountedPair.of_text("", "")
+        for _, row, reason in row_filter.apply(rows)
+    ]
+    total = row_filter.report.total
+    if not total.used:
+        names = ", ".join(source.name for source in sources)
+        raise DataError(f"{names}: no pair can be used ({total.line()}). Give pairs that have two sides.")
+    if total.skipped:
+        note(total.line())
+    return pairs
 
 
 def turned(links: Links) -> Links:

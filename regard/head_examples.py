@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,13 +96,20 @@ class ExampleSet:
     files: list[ResolvedFile]  # how many rows of each were used, and why others were not; of GAP and the like only
 
 
-def read(model: Model, data: Sequence[str], split: world.Split, it_share: float = 0.3) -> ExampleSet:
+def read(
+    model: Model,
+    data: Sequence[str],
+    split: world.Split,
+    it_share: float = 0.3,
+    note: Callable[[str], None] = lambda text: None,
+) -> ExampleSet:
     """Read DATA: sentence pairs, world[:N], or files of GAP, WinoMT and Winogender, told by their first line.
 
     Of such files texts that are longer than the model takes are left out, and counted.
 
     Args:
         it_share: of the built-in corpus, the share of sentences with a pronoun to resolve.
+        note: hears how many pairs cannot be used, and why, if there are any.
 
     Raises:
         DataError: it cannot be read, or no text is left.
@@ -112,7 +119,8 @@ def read(model: Model, data: Sequence[str], split: world.Split, it_share: float 
         return ExampleSet([Example.of_world(pair) for pair in pairs], rules, [])
     kinds = {name: antecedents.kind(name) for name in data if Path(name).is_file()}
     if not any(kinds.values()):
-        return ExampleSet([Example.of_pair(pair) for pair in read_text(data)], {}, [])
+        counted = [pair for pair in read_text(data, note=note) if pair.has_both_sides]
+        return ExampleSet([Example.of_pair(pair) for pair in counted], {}, [])
     for name in data:
         if not kinds.get(name):
             first = next(each for each, kind in kinds.items() if kind)

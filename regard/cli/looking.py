@@ -234,6 +234,8 @@ def align(
     dev_pairs = read_counted(dev, "dev") if dev else []
     if reverse:
         pairs, dev_pairs = ([turned_pair(pair) for pair in each] for each in (pairs, dev_pairs))
+    if empty := sum(not pair.has_both_sides for pair in pairs):
+        say(f"{empty:,} of {len(pairs):,} pairs could not be used; the line of links of each is empty.")
     report = align_pairs(
         regard.api.load(model),
         pairs,
@@ -296,8 +298,8 @@ def heads(
     _check_apart(dev, data[0] if data and len(data) == 1 else "")
     it_share = 1.0 if find in roles_of.ABOUT_PRONOUNS else 0.3
     loaded = regard.api.load(model)
-    test = head_examples.read(loaded, data or ["world:500"], "test", it_share)
-    to_choose_on = head_examples.read(loaded, [dev or "world:500"], "dev", it_share) if find else None
+    test = head_examples.read(loaded, data or ["world:500"], "test", it_share, say)
+    to_choose_on = head_examples.read(loaded, [dev or "world:500"], "dev", it_share, say) if find else None
     files = [*(to_choose_on.files if to_choose_on else []), *test.files]
     for file in files:
         say(file.line())
