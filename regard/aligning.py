@@ -15,7 +15,7 @@ from regard.data.filters import Filters, RowFilter
 from regard.data.pairs import as_sources, draw_world
 from regard.data.pairs import read as read_rows
 from regard.data.world import WorldPair
-from regard.errors import DataError, InputError, ModelError
+from regard.errors import DataError, InputError, ModelError, TextError
 from regard.evaluation import alignment
 from regard.evaluation.alignment import AlignmentScore, GoldPair, Link
 
@@ -37,11 +37,12 @@ class CountedPair:
     target_words: tuple[str, ...]
     sure: frozenset[Link] = frozenset()  # gold; empty where there is none
     possible: frozenset[Link] = frozenset()
+    where: str = ""  # file and line, for people
 
     @classmethod
-    def of_text(cls, source: str, target: str) -> "CountedPair":
+    def of_text(cls, source: str, target: str, where: str = "") -> "CountedPair":
         """Words are what stands between white space, as alignment files count them."""
-        return cls(source, target, tuple(source.split()), tuple(target.split()))
+        return cls(source, target, tuple(source.split()), tuple(target.split()), where=where)
 
     @property
     def has_both_sides(self) -> bool:
@@ -49,9 +50,10 @@ class CountedPair:
         return bool(self.source_words and self.target_words)
 
     @classmethod
-    def of_gold(cls, pair: GoldPair) -> "CountedPair":
+    def of_gold(cls, pair: GoldPair, where: str = "") -> "CountedPair":
         """A hand-aligned pair; its tokens with single spaces between are the text."""
-        return cls(" ".join(pair.source), " ".join(pair.target), pair.source, pair.target, pair.sure, pair.possible)
+        source, target = " ".join(pair.source), " ".join(pair.target)
+        return cls(source, target, pair.source, pair.target, pair.sure, pair.possible, where)
 
     @classmethod
     def of_world(cls, pair: WorldPair) -> "CountedPair":
@@ -277,7 +279,7 @@ def read_counted(name: str, split: world.Split) -> list[CountedPair]:
     """
     if (drawn := draw_world([name], split)) is not None:
         return [CountedPair.of_world(pair) for pair in drawn]
-    return [CountedPair.of_gold(pair) for pair in alignment.read_gold(name)]
+    return [CountedPair.of_gold(pair, f"{name}:{line}") for line, pair in enumerate(alignment.read_gold(name), 1)]
 
 
 def read_text(
@@ -298,8 +300,10 @@ def read_text(
     row_filter = RowFilter(Filters.none(), [source.name for source in sources])
     rows = read_rows(sources, source_language or None, target_language or None, split="test")
     pairs = [
-        CountedPair.of_text(row.source, row.target) if reason is None else CountedPair.of_text("", "")
-        for _, row, reason in row_filter.apply(rows)
+        CountedPair.of_text(row.source, row.target, sources[number].where(row.line))
+        if reason is None
+        else CountedPair.of_text("", "")
+        for number, row, reason in row_filter.apply(rows)
     ]
     total = row_filter.report.total
     if not total.used:
@@ -324,7 +328,21 @@ def turned_pair(pair: CountedPair) -> CountedPair:
         pair.source_words,
         frozenset(turned(set(pair.sure))),
         frozenset(turned(set(pair.possible))),
+        pair.where,
     )
+
+
+def first_too_long(model: Model, pairs: Sequence[CountedPair]) -> TextError | None:
+    """What is wrong with the first pair that the model cannot take whole; its `row` says which that is.
+
+    Raises:
+        ModelError: the model does not translate.
+    """
+    try:
+        _encoded(model, pairs)
+    except TextError as error:
+        return error
+    return None
 
 
 def score(links: Sequence[Links], pairs: Sequence[CountedPair]) -> AlignmentScore:
@@ -378,7 +396,8 @@ def _encoded(model: Model, pairs: Sequence[CountedPair]) -> tuple[list[list[int]
     """The tokens of both sides, and of each pair how many positions it takes.
 
     Raises:
-        ModelError: the model does not translate, or cannot take a pair whole.
+        ModelError: the model does not translate.
+        TextError: it cannot take a pair whole.
     """
     if isinstance(model, Encoder | LanguageModel):
         raise model.refusal("align words")
@@ -386,11 +405,13 @@ def _encoded(model: Model, pairs: Sequence[CountedPair]) -> tuple[list[list[int]
     sources = [tokens.encode_source(pair.source) for pair in pairs]
     targets = [tokens.encode_target(pair.target) for pair in pairs]
     lengths = [max(len(source), len(target) + 1) for source, target in zip(sources, targets, strict=True)]
-    for pair, length in zip(pairs, lengths, strict=True):
+    for row, (pair, length) in enumerate(zip(pairs, lengths, strict=True)):
         if length > limit:
-            raise ModelError(
-                f"a pair has {length:,} tokens, the model takes {limit:,}: {pair.source[:60]!r}. "
-                "Leave it out, or train with a higher model.max_length."
+            where = f"{pair.where}: " if pair.where else ""
+            raise TextError(
+                f"{where}a pair has {length:,} tokens, the model takes {limit:,}: {pair.source[:60]!r}. "
+                "Leave it out, or train with a higher model.max_length.",
+                row,
             )
     return sources, targets, lengths
 

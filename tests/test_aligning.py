@@ -333,6 +333,22 @@ def test_links_of_pairs_on_stdout(run: Command, model: Path, tmp_path: Path) -> 
     assert (tmp_path / "links").read_text(encoding="utf-8") == found.out
 
 
+def test_a_pair_too_long_is_named_and_those_before_it_are_aligned(run: Command, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "short.tsv").write_text("the cat\to gato\n\to cão\n", encoding="utf-8")
+    long = f"the cat\to gato\n\to cão\n{'the cat ' * 300}\to gato\nthe dog\to cão\n"
+    (tmp_path / "pairs.tsv").write_text(long, encoding="utf-8")
+    found = run("align", model, tmp_path / "pairs.tsv")
+    assert found.status == 2
+    assert found.lines == run("align", model, tmp_path / "short.tsv").lines
+    assert "pairs.tsv:3: a pair has " in found.err
+    (tmp_path / "gold.tsv").write_text(GOLD + f"{'the ' * 700}cat\to gato\t0-0\n", encoding="utf-8")
+    for option in ("--gold", "--dev"):
+        other = {"--gold": "--dev", "--dev": "--gold"}[option]
+        found = run("align", model, option, tmp_path / "gold.tsv", other, "world:3")
+        assert (found.status, found.out) == (2, "")
+        assert "gold.tsv:3: a pair has " in found.err
+
+
 def test_scores_against_gold(run: Command, model: Path, tmp_path: Path) -> None:
     (tmp_path / "gold.tsv").write_text(GOLD, encoding="utf-8")
     (tmp_path / "dev.tsv").write_text(GOLD, encoding="utf-8")

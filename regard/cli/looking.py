@@ -209,6 +209,7 @@ def align(
         SYMMETRIZATIONS,
         Way,
         align_pairs,
+        first_too_long,
         read_counted,
         read_text,
         turned,
@@ -230,20 +231,26 @@ def align(
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
     _check_apart(dev, gold)
+    loaded, other = regard.api.load(model), regard.api.load(reverse_model) if reverse_model else None
     pairs = read_counted(gold, "test") if gold else read_text(data or [], source_language, target_language, say)
     dev_pairs = read_counted(dev, "dev") if dev else []
     if reverse:
         pairs, dev_pairs = ([turned_pair(pair) for pair in each] for each in (pairs, dev_pairs))
     if empty := sum(not pair.has_both_sides for pair in pairs):
         say(f"{empty:,} of {len(pairs):,} pairs could not be used; the line of links of each is empty.")
+    wrong = None
+    for each, read in ((loaded, pairs), (other, [turned_pair(pair) for pair in pairs])):
+        wrong = (first_too_long(each, read[: wrong.row if wrong else None]) if each else None) or wrong
+    if wrong is not None and (gold or as_json or not wrong.row):
+        raise wrong
     report = align_pairs(
-        regard.api.load(model),
-        pairs,
+        loaded,
+        pairs[: wrong.row] if wrong else pairs,
         dev=dev_pairs,
         way=Way(_from_zero(layer), _from_zero(head), shifted, posterior),
         method=method,
         threshold=threshold,
-        reverse_model=regard.api.load(reverse_model) if reverse_model else None,
+        reverse_model=other,
         symmetrization=symmetrize or AGREEMENT,
         seeds=untrained,
     )
@@ -253,6 +260,8 @@ def align(
         with writer(out) as write:
             for links in report.links:
                 write(format_links(links))
+    if wrong is not None:
+        raise wrong  # the links of the pairs before it are as good as ever
     if as_json:
         typer.echo(json.dumps(report.to_json()))
         return
