@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from regard.aligning import CountedPair, read_text
-from regard.api import Model
+from regard.aligning import CountedPair, read_text, turned_pair
+from regard.api import Model, Translator
 from regard.data import antecedents, world
 from regard.data.antecedents import ResolvedFile, ResolvedText
-from regard.data.pairs import draw_world
+from regard.data.pairs import check_direction, draw_world
 from regard.data.world import WorldPair
-from regard.errors import DataError
+from regard.errors import ConfigError, DataError
 from regard.evaluation import coreference
 from regard.evaluation.alignment import Link
 from regard.look.words import marks_as_letters
@@ -102,6 +102,8 @@ def read(
     split: world.Split,
     it_share: float = 0.3,
     note: Callable[[str], None] = lambda text: None,
+    *,
+    reverse: bool = False,
 ) -> ExampleSet:
     """Read DATA: sentence pairs, world[:N], or files of GAP, WinoMT and Winogender, told by their first line.
 
@@ -110,16 +112,26 @@ def read(
     Args:
         it_share: of the built-in corpus, the share of sentences with a pronoun to resolve.
         note: hears how many pairs cannot be used, and why, if there are any.
+        reverse: the model translates from the second side of pairs to the first.
 
     Raises:
-        DataError: it cannot be read, or no text is left.
+        DataError: it cannot be read, no text is left, or its sides are the model's languages the other way round.
+        ConfigError: `reverse` is said of texts without translation.
     """
+    languages = (
+        (model.engine.source_language, model.engine.target_language) if isinstance(model, Translator) else ("", "")
+    )
     if (pairs := draw_world(data, split, it_share=it_share)) is not None:
+        check_direction(data, *languages, reverse=reverse)
+        pairs = [pair.turned() for pair in pairs] if reverse else pairs
         rules = {name: baseline.antecedent for name, baseline in coreference.baselines(pairs).items()}
         return ExampleSet([Example.of_world(pair) for pair in pairs], rules, [])
     kinds = {name: antecedents.kind(name) for name in data if Path(name).is_file()}
     if not any(kinds.values()):
-        counted = [pair for pair in read_text(data, note=note) if pair.has_both_sides]
+        check_direction(data, *languages, reverse=reverse)
+        in_order = languages[::-1] if reverse else languages
+        counted = [pair for pair in read_text(data, *in_order, note) if pair.has_both_sides]
+        counted = [turned_pair(pair) for pair in counted] if reverse else counted
         return ExampleSet([Example.of_pair(pair) for pair in counted], {}, [])
     for name in data:
         if not kinds.get(name):
@@ -128,6 +140,8 @@ def read(
                 f"{name}: {first} is a file of {kinds[first]}, and this is no file of GAP, WinoMT or Winogender. Texts "
                 "with and without translation are measured apart; give them in two commands."
             )
+    if reverse:
+        raise ConfigError(f"--reverse: says nothing of {data[0]}, whose texts have no translation. Leave it out.")
     read_files = [_that_fit(model, antecedents.read(name)) for name in data]
     texts = [text for file in read_files for text in file.texts]
     if not texts:

@@ -378,6 +378,35 @@ def test_a_model_of_the_other_direction_is_read_the_right_way_round(run: Command
     assert run("align", model, tmp_path / "pairs.tsv", "--reverse").lines != plain
 
 
+def test_sides_that_are_the_models_languages_the_other_way_round(run: Command, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tiny_model import make_folder
+
+    model = make_folder(tmp_path / "model", max_length=400)
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "source_language": "pt-BR", "target_language": "en"}))
+    (tmp_path / "my.en").write_text("the cat sees\nthe dog\n")
+    (tmp_path / "my.pt").write_text("o gato vê\no cão\n", encoding="utf-8")
+    files = (tmp_path / "my.en", tmp_path / "my.pt")
+    for command in ("align", "heads"):
+        found = run(command, model, *files)
+        assert (found.status, found.out) == (2, "")
+        assert "its sides are en and pt, and the model translates from pt-BR to en. Add --reverse." in found.err
+        assert "Leave out --reverse." in run(command, model, *files[::-1], "--reverse").err
+        assert run(command, model, *files, "--reverse").status == run(command, model, *files[::-1]).status == 0
+    for option in ("--gold", "--dev"):
+        found = run("align", model, *(() if option == "--gold" else files), option, "world:3")
+        assert "its sides are en and pt" in found.err
+    found = run("align", model, *files, "--reverse", "--reverse-model", model)
+    assert found.status == 2
+    assert "translates from pt-BR to en, as " in found.err
+    tmx = "<tmx version='1.4'><header srclang='en'/><body><tu>%s</tu></body></tmx>"
+    sides = [f"<tuv xml:lang='{tag}'><seg>{text}</seg></tuv>" for tag, text in (("en", "the cat"), ("pt", "o gato vê"))]
+    (tmp_path / "my.tmx").write_text(tmx % "".join(sides), encoding="utf-8")
+    (tmp_path / "my.tsv").write_text("o gato vê\tthe cat\n", encoding="utf-8")
+    assert run("align", model, tmp_path / "my.tmx").out == run("align", model, tmp_path / "my.tsv").out, "read by name"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -45,6 +45,20 @@ def test_mentions_of_the_built_in_corpus_are_its_gold() -> None:
         assert example.source_words[mention.source] == "it"
 
 
+def test_turned_pairs_of_the_built_in_corpus_are_their_gold_from_the_other_side() -> None:
+    pairs = [pair for pair in world.generate("test", 200, it_share=1.0) if pair.pronouns]
+    for pair in pairs:
+        turned, it = pair.turned(), pair.pronouns[0]
+        assert turned.turned() == pair
+        example = Example.of_world(turned)
+        (mention,) = example.mentions
+        assert (example.source, example.target) == (pair.target, pair.source)
+        assert mention.source == it.target_index
+        assert mention.candidates[mention.antecedent] == (it.antecedent_target_index,)
+        assert mention.target == (it.source_index, it.antecedent_source_index)
+        assert len(mention.candidates) == len(it.candidates)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     from tiny_model import make_folder
@@ -89,6 +103,24 @@ def test_heads_on_winomt_and_several_files(run: Command, folders: Callable[[str]
     found = run("heads", folders("transformer"), first, second)
     assert found.status == 0
     assert found.err.splitlines() == [f"{first}, WinoMT: 2 of 2 rows used", f"{second}, Winogender: 1 of 1 rows used"]
+
+
+def test_a_model_of_the_other_direction_reads_pairs_turned(
+    run: Command, folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    for name, pair in (("pairs", "the cat sees\to gato\n"), ("turned", "o gato\tthe cat sees\n")):
+        (tmp_path / f"{name}.tsv").write_text(pair)
+    plain, turned = tmp_path / "pairs.tsv", tmp_path / "turned.tsv"
+    model = folders("transformer")
+    assert run("heads", model, turned, "--reverse").out == run("heads", model, plain).out
+    assert run("heads", model, plain, "--reverse").out != run("heads", model, plain).out
+    found = run("heads", model, "world:20", "--reverse", "--find", "candidate", "--dev", "world:20", "--untrained", 0)
+    assert found.status == 0
+    assert "rules: nearest" in found.out
+    (tmp_path / "gap.tsv").write_text(gap(("TRUE", "FALSE")))
+    found = run("heads", model, tmp_path / "gap.tsv", "--reverse")
+    assert found.status == 2
+    assert "whose texts have no translation. Leave it out." in found.err
 
 
 @pytest.mark.parametrize("arch", ["rnn", "rnnsearch", "gnmt"])

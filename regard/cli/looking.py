@@ -193,7 +193,10 @@ def align(
         ),
     ] = "",
     untrained: Annotated[int, typer.Option(help="Models with random weights to make the same choice over.")] = 3,
-    reverse: ReverseOption = False,
+    reverse: Annotated[
+        bool,
+        typer.Option("--reverse", help="MODEL translates from the second side to the first, --reverse-model back."),
+    ] = False,
     source_language: FromOption = "",
     target_language: ToOption = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the links here, not to stdout.")] = None,
@@ -216,6 +219,7 @@ def align(
         turned_pair,
     )
     from regard.config import one_of
+    from regard.data.pairs import check_direction, is_world
     from regard.evaluation.alignment import format_links
 
     if symmetrize:
@@ -232,7 +236,21 @@ def align(
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
     _check_apart(dev, gold)
     loaded, other = regard.api.load(model), regard.api.load(reverse_model) if reverse_model else None
-    pairs = read_counted(gold, "test") if gold else read_text(data or [], source_language, target_language, say)
+    for each in (loaded, other):
+        if each is not None and not isinstance(each, regard.api.Translator):
+            raise each.refusal("align words")
+    known = loaded.engine.source_language, loaded.engine.target_language
+    of_other = (other.engine.source_language, other.engine.target_language) if other else ("", "")
+    if known == of_other and known[0] != known[1]:
+        raise ConfigError(
+            f"--reverse-model {reverse_model}: translates from {known[0]} to {known[1]}, as {model} does. Give one of "
+            "the other direction."
+        )
+    languages = source_language or known[0], target_language or known[1]
+    worlds = [name for name in (gold, dev) if is_world(name)]
+    check_direction([*worlds, *(data or [])], *languages, reverse=reverse)
+    in_order = languages[::-1] if reverse else languages
+    pairs = read_counted(gold, "test") if gold else read_text(data or [], *in_order, say)
     dev_pairs = read_counted(dev, "dev") if dev else []
     if reverse:
         pairs, dev_pairs = ([turned_pair(pair) for pair in each] for each in (pairs, dev_pairs))
@@ -281,6 +299,7 @@ def heads(
         str, typer.Option(help="Which head does it best: coreference, candidate, alignment, previous or next.")
     ] = "",
     dev: Annotated[str, typer.Option(help="With --find, DATA to choose the head on (world:500).")] = "",
+    reverse: ReverseOption = False,
     untrained: Annotated[
         int | None, typer.Option(help="With --find, models with random weights to do the same with (3).")
     ] = None,
@@ -307,8 +326,10 @@ def heads(
     _check_apart(dev, data[0] if data and len(data) == 1 else "")
     it_share = 1.0 if find in roles_of.ABOUT_PRONOUNS else 0.3
     loaded = regard.api.load(model)
-    test = head_examples.read(loaded, data or ["world:500"], "test", it_share, say)
-    to_choose_on = head_examples.read(loaded, [dev or "world:500"], "dev", it_share, say) if find else None
+    test = head_examples.read(loaded, data or ["world:500"], "test", it_share, say, reverse=reverse)
+    to_choose_on = (
+        head_examples.read(loaded, [dev or "world:500"], "dev", it_share, say, reverse=reverse) if find else None
+    )
     files = [*(to_choose_on.files if to_choose_on else []), *test.files]
     for file in files:
         say(file.line())

@@ -17,6 +17,8 @@ from regard import formats
 from regard.data.filters import FilterReport, Filters, RowFilter
 from regard.errors import DataError
 from regard.formats import Row
+from regard.formats.files import kind_suffix
+from regard.formats.languages import best_match
 
 if TYPE_CHECKING:
     from regard.data.world import WorldPair  # its modules take a while, and are read only where it is used
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 Split = Literal["train", "dev", "test"]
 WORLD_PAIRS = 20_000  # of "world" without a number
 _LEAST_WEIGHT, _MOST_WEIGHT = 1e-6, 1_000_000  # weights are kept in 32 bits
+_WORLD_LANGUAGES = ("en", "pt")
 _WORLD_SPLITS: dict[str, Split | None] = {
     "world": None,
     "world-train": "train",
@@ -216,6 +219,44 @@ def draw_world(data: Sequence[str], split: Split, *, it_share: float = 0.3) -> "
     from regard.data import world
 
     return list(world.generate(source.world_split or split, source.world_pairs, it_share=it_share))
+
+
+def is_world(argument: str) -> bool:
+    """Whether an argument names the built-in corpus, or a split of it.
+
+    Raises:
+        DataError: a bad world:N.
+    """
+    return _world_source(argument) is not None
+
+
+def check_direction(
+    data: Sequence[str] | Sequence[DataSource], source_language: str, target_language: str, *, reverse: bool = False
+) -> None:
+    """Look whether a model reads DATA the right way round, where that can be known: of two plain files that end in
+    their languages (my.en my.pt), and of the built-in corpus. TMX, and JSONL with language names, are read by name.
+
+    Args:
+        source_language, target_language: what the model translates from and to; empty: not known.
+        reverse: it is to read the second side.
+
+    Raises:
+        DataError: the sides are the model's two languages, but the other way round.
+    """
+    for source in as_sources(data) if data else ():
+        sides = [kind_suffix(path).removeprefix(".") for path in source.paths] or list(_WORLD_LANGUAGES)
+        if len(sides) != 2 or not (source_language and target_language):
+            continue
+        read = sides[::-1] if reverse else sides
+        fits, turned = (
+            all(best_match(wanted, [side]) is not None for wanted, side in zip(wants, read, strict=True))
+            for wants in ((source_language, target_language), (target_language, source_language))
+        )
+        if turned and not fits:
+            raise DataError(
+                f"{source.name}: its sides are {sides[0]} and {sides[1]}, and the model translates from "
+                f"{source_language} to {target_language}. {'Leave out' if reverse else 'Add'} --reverse."
+            )
 
 
 def as_sources(data: Sequence[str] | Sequence[DataSource]) -> list[DataSource]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,19 @@ class Pronoun:
     candidates: tuple[tuple[int, str], ...]  # (source index of the head noun, its Portuguese gender), in source order
     subject_source_index: int | None = None  # the candidate that is its clause's subject; None when a person is
 
+    def turned(self, nouns: Mapping[int, int]) -> Pronoun:
+        """The same with source and target exchanged; `nouns` gives the target noun of each source noun."""
+        subject = self.subject_source_index
+        return Pronoun(
+            source_index=self.target_index,
+            target_index=self.source_index,
+            antecedent_source_index=self.antecedent_target_index,
+            antecedent_target_index=self.antecedent_source_index,
+            gender=self.gender,
+            candidates=tuple(sorted((nouns[index], gender) for index, gender in self.candidates)),
+            subject_source_index=None if subject is None else nouns[subject],
+        )
+
 
 @dataclass(frozen=True)
 class WorldPair:
@@ -29,6 +43,18 @@ class WorldPair:
     alignment: tuple[tuple[int, int], ...]  # (source token, target token), sure links only
     pronouns: tuple[Pronoun, ...]
     kind: str  # the frame or construction the sentence began with
+
+    def turned(self) -> WorldPair:
+        """The pair as a model from Portuguese to English sees it, candidates in the order of the Portuguese."""
+        return replace(
+            self,
+            source=self.target,
+            target=self.source,
+            source_tokens=self.target_tokens,
+            target_tokens=self.source_tokens,
+            alignment=tuple(sorted((target, source) for source, target in self.alignment)),
+            pronouns=tuple(pronoun.turned(dict(self.alignment)) for pronoun in self.pronouns),
+        )
 
 
 def detokenize(tokens: tuple[str, ...] | list[str]) -> str:
