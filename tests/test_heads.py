@@ -246,6 +246,10 @@ def test_mistakes(run: Command, model: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (["--find", "syntax"], "there is no role 'syntax' to find"),
         (["missing.tsv"], "missing.tsv"),
+        (
+            ["--find", "previous", "--dev", "world-test:9"],
+            "world-test:9 and world:500: what is chosen on would be meas",
+        ),
         (["world:2", "--out", "x.gif"], "must end in .png, .svg or .pdf"),
     ):
         found = run("heads", model, *arguments)

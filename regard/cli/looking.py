@@ -219,7 +219,7 @@ def align(
         turned_pair,
     )
     from regard.config import one_of
-    from regard.data.pairs import check_direction, is_world
+    from regard.data.pairs import check_apart, check_direction, is_world
     from regard.evaluation.alignment import format_links
 
     if symmetrize:
@@ -234,7 +234,7 @@ def align(
         raise ConfigError("--posterior reads all heads of the last layer; leave out --layer, --head and --shifted.")
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
-    _check_apart(dev, gold)
+    check_apart([dev] if dev else [], [gold] if gold else data or [])
     loaded, other = regard.api.load(model), regard.api.load(reverse_model) if reverse_model else None
     for each in (loaded, other):
         if each is not None and not isinstance(each, regard.api.Translator):
@@ -315,6 +315,7 @@ def heads(
     import regard.api
     from regard import head_examples
     from regard import heads as roles_of
+    from regard.data.pairs import check_apart
     from regard.look import style
 
     if out is not None:
@@ -323,7 +324,8 @@ def heads(
         raise InputError(f"there is no role {find!r} to find. Known are {', '.join(roles_of.FINDABLE)}.")
     if not find:
         refuse_options("heads without --find", {"dev": dev, "untrained": untrained is not None})
-    _check_apart(dev, data[0] if data and len(data) == 1 else "")
+    if find:
+        check_apart([dev or "world:500"], data or ["world:500"])
     it_share = 1.0 if find in roles_of.ABOUT_PRONOUNS else 0.3
     loaded = regard.api.load(model)
     test = head_examples.read(loaded, data or ["world:500"], "test", it_share, say, reverse=reverse)
@@ -366,12 +368,6 @@ def _is_file(text: str) -> bool:
         return Path(text).is_file()
     except (OSError, ValueError):  # too long for a name, or with a zero byte
         return False
-
-
-def _check_apart(dev: str, test: str) -> None:
-    """Refuse to choose on what is then scored: the score would flatter."""
-    if dev and dev == test and (Path(dev).is_file() or dev.startswith("world-")):
-        raise ConfigError(f"{dev}: is what is chosen on and what is scored; the score would flatter. Give two sets.")
 
 
 def _from_zero(number: int | None) -> int | None:

@@ -6,6 +6,7 @@ data is for; world-train[:N], world-dev[:N] and world-test[:N] name one.
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,6 +229,30 @@ def is_world(argument: str) -> bool:
         DataError: a bad world:N.
     """
     return _world_source(argument) is not None
+
+
+def check_apart(dev: Sequence[str], test: Sequence[str]) -> None:
+    """Refuse to choose on what is then measured: the result would flatter.
+
+    Args:
+        dev, test: names of files, or of the built-in corpus; without a split it is that of what it is given for.
+
+    Raises:
+        DataError: both hold the same file, or the same split of the built-in corpus, whose first pairs are the same.
+    """
+    for name, other in itertools.product(dev, test):
+        first, second = _world_source(name), _world_source(other)
+        if first is not None and second is not None:
+            same = (first.world_split or "dev") == (second.world_split or "test")
+        else:
+            paths = [path_and_weight(each)[0] for each in (name, other)]
+            same = all(map(_exists, paths)) and paths[0].samefile(paths[1])
+        if same:
+            named = name if name == other else f"{name} and {other}"
+            raise DataError(
+                f"{named}: what is chosen on would be measured too, and the result would flatter. Give --dev another "
+                "set."
+            )
 
 
 def check_direction(

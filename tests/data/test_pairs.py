@@ -7,6 +7,7 @@ import sys
 import types
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy
@@ -18,6 +19,7 @@ from regard.data.filters import REASONS, Filters, RowFilter, has_control_charact
 from regard.data.pairs import (
     DataSource,
     PairSet,
+    check_apart,
     draw_world,
     fingerprint,
     load,
@@ -72,6 +74,31 @@ def test_a_file_whose_name_ends_like_a_weight(tmp_path: Path):
     assert parse_data([str(path)]) == [DataSource((path,))]
     assert parse_data([f"{path}:3"]) == [DataSource((path,), weight=3.0)]
     assert load([str(path)], filters=Filters.none())[0].targets == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("dev", "test", "same"),
+    [
+        (["a.tsv"], ["a.tsv"], True),
+        (["a.tsv"], ["b.tsv", "./a.tsv:2"], True),
+        (["a.tsv"], ["b.tsv"], False),
+        (["missing.tsv"], ["missing.tsv"], False),  # that it is missing is for its reader to say
+        (["world:9"], ["world:9"], False),  # dev and test of the corpus
+        (["world-test:9"], ["world-test:90"], True),
+        (["world:9"], ["world-dev:90"], True),
+        (["world-test"], ["world:5"], True),
+        (["a.tsv"], ["world:5"], False),
+        ([], ["a.tsv"], False),
+    ],
+)
+def test_what_is_chosen_on_is_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dev: list[str], test: list[str], same: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.tsv", "b.tsv"):
+        (tmp_path / name).write_text("a\tb\n")
+    with pytest.raises(DataError, match="what is chosen on would be measured too") if same else nullcontext():
+        check_apart(dev, test)
 
 
 @pytest.mark.parametrize(
