@@ -37,6 +37,7 @@ FINDABLE = {
     "next": "next",
     "alignment": "aligned",
 }
+_NUM_RANKED = 5  # heads that are shown of those that were chosen from
 ABOUT_PRONOUNS = ("coreference", "candidate")
 _NEEDED = {
     "coreference": "antecedents: world:1000, or a file of GAP, WinoMT or Winogender",
@@ -60,16 +61,56 @@ class HeadRoles:
     def name(self) -> str:
         return f"{self.kind} {self.layer + 1}.{self.head + 1}"
 
+    def place(self) -> dict[str, Any]:
+        """Which head it is, for machines; counted from 1, as people do."""
+        return {"kind": self.kind, "layer": self.layer + 1, "head": self.head + 1}
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {**self.place(), "measures": self.measures}
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A head by one measure."""
+
+    roles: HeadRoles  # measured on dev
+    dev: float
+    test: float
+
 
 @dataclass(frozen=True)
 class Found:
-    """The head that does one thing best: chosen on dev, scored on test."""
+    """The heads that do one thing best: chosen on dev, scored on test."""
 
     measure: str
-    chosen: HeadRoles  # measured on dev
-    test: float
+    ranking: list[Ranked]  # the best few on dev, best first; that one is chosen
     untrained: list[float]  # of models with random weights, chosen on dev and scored on test in the same way
-    rules: dict[str, float]  # what rules without a model reach on test: nearest noun, first noun, ...
+    # What rules without a model reach on test: nearest noun, first noun, ... They choose among the candidates alone.
+    rules: dict[str, float]
+    candidate: float | None  # what the chosen head reaches on test when it does so too; None: it was not measured
+
+    @property
+    def chosen(self) -> HeadRoles:
+        """The best head, measured on dev."""
+        return self.ranking[0].roles
+
+    @property
+    def test(self) -> float:
+        """Its score on test."""
+        return self.ranking[0].test
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines; layers and heads from 1, as people count them."""
+        return {
+            "measure": self.measure,
+            "chosen": self.chosen.to_json(),
+            "test": self.test,
+            "ranking": [{**each.roles.place(), "dev": each.dev, "test": each.test} for each in self.ranking],
+            "untrained": self.untrained,
+            "rules": self.rules,
+            "candidate": self.candidate,
+        }
 
 
 def measure(model: Model, examples: Sequence[Example]) -> list[HeadRoles]:
@@ -114,8 +155,8 @@ def find(
     rules: Mapping[str, float] | None = None,
     measured: Sequence[HeadRoles] | None = None,
 ) -> Found:
-    """Choose the head that does `what` best on dev, and score that one head on test. Only heads that can be measured on
-    both stand for choice: where one of the two has no translations, those of the encoder.
+    """Choose the head that does `what` best on dev, and score it on test; the next best few stand beside it. Only heads
+    that can be measured on both stand for choice: where one of the two has no translations, those of the encoder.
 
     Args:
         what: one of FINDABLE.
@@ -130,8 +171,9 @@ def find(
         raise InputError(f"there is no role {what!r} to find. Known are {', '.join(FINDABLE)}.")
     name = FINDABLE[what]
 
-    def best(candidate: Model, on_test: Sequence[HeadRoles] | None = None) -> tuple[HeadRoles, float]:
-        on_test = on_test or measure(candidate, test)
+    on_test = measured or measure(model, test)
+
+    def ranked(candidate: Model, on_test: Sequence[HeadRoles]) -> list[Ranked]:
         tested = {roles.name: roles.measures[name] for roles in on_test if name in roles.measures}
         on_dev = [roles for roles in measure(candidate, dev) if name in roles.measures]
         for side, known in (("dev", on_dev), ("test", tested)):
@@ -140,12 +182,15 @@ def find(
         both = [roles for roles in on_dev if roles.name in tested]
         if not both:
             raise InputError(f"no head shows {what} on dev and on test: one has translations and the other none.")
-        chosen = max(both, key=lambda roles: roles.measures[name])
-        return chosen, tested[chosen.name]
+        best = sorted(both, key=lambda roles: -roles.measures[name])[:_NUM_RANKED]
+        return [Ranked(roles, roles.measures[name], tested[roles.name]) for roles in best]
 
-    chosen, score = best(model, measured)
-    chance = [best(untrained(model, seed))[1] for seed in range(seeds)]
-    return Found(name, chosen, score, chance, dict(rules or {}) if what in ABOUT_PRONOUNS else {})
+    ranking = ranked(model, on_test)
+    twins = (untrained(model, seed) for seed in range(seeds))
+    chance = [ranked(twin, measure(twin, test))[0].test for twin in twins]
+    about_pronouns = what in ABOUT_PRONOUNS
+    among = next(roles for roles in on_test if roles.name == ranking[0].roles.name).measures.get("candidate")
+    return Found(name, ranking, chance, dict(rules or {}) if about_pronouns else {}, among if about_pronouns else None)
 
 
 def table(roles: Sequence[HeadRoles]) -> list[str]:
@@ -182,17 +227,25 @@ def found_lines(what: str, found: Found) -> list[str]:
         f"{what}: {found.chosen.name}, chosen on dev ({found.chosen.measures[found.measure]:.3f}), "
         f"on test {found.test:.3f}"
     ]
+    if len(found.ranking) > 1:
+        lines += [f"{'best on dev':<14}{'dev':>12}{'test':>12}"]
+        lines += [f"{each.roles.name:<14}{each.dev:>12.3f}{each.test:>12.3f}" for each in found.ranking]
     if found.untrained:
         shown = ", ".join(f"{value:.3f}" for value in found.untrained)
         lines.append(f"the same choice over models with random weights: {shown}")
     if found.rules:
-        lines.append("rules: " + "   ".join(f"{name} {value:.3f}" for name, value in found.rules.items()))
+        shown = "   ".join(f"{name} {value:.3f}" for name, value in found.rules.items())
+        if found.measure == "candidate":
+            return [*lines, f"rules: {shown}"]
+        # Beside a choice among all words they would look better than they are.
+        head = "" if found.candidate is None else f"this head {found.candidate:.3f}   "
+        lines.append(f"among the candidates alone (as --find candidate chooses): {head}rules: {shown}")
     return lines
 
 
 def to_json(roles: Sequence[HeadRoles]) -> list[dict[str, Any]]:
     """For machines; layers and heads from 1, as people count them."""
-    return [{**dataclasses.asdict(each), "layer": each.layer + 1, "head": each.head + 1} for each in roles]
+    return [each.to_json() for each in roles]
 
 
 class _Totals:

@@ -87,11 +87,22 @@ def test_heads_on_gap_from_a_shell(run: Command, folders: Callable[[str], Path],
         "takes, 400 tokens)",
     ]
     assert {line.split()[0] for line in found.lines if " 1." in line[:14]} == {"encoder"}
-    assert "rules: nearest 0.333   first 0.667" in found.lines
     plain = json.loads(run(*arguments, "--json").out)
     assert [(each["rows"], each["used"]) for each in plain["files"]] == [(1, 1), (5, 3)]
+    alone = f"this head {plain['found']['candidate']:.3f}   rules: nearest 0.333   first 0.667"
+    assert f"among the candidates alone (as --find candidate chooses): {alone}" in found.lines
+    ranking = plain["found"]["ranking"]
+    assert [each["dev"] for each in ranking] == sorted((each["dev"] for each in ranking), reverse=True)
+    shown = [
+        f"{each['kind']} {each['layer']}.{each['head']}".ljust(14) + f"{each['dev']:>12.3f}{each['test']:>12.3f}"
+        for each in ranking
+    ]
+    first = found.lines.index(f"{'best on dev':<14}{'dev':>12}{'test':>12}") + 1
+    assert found.lines[first : first + len(shown)] == shown, "counted from 1 in both"
+    assert plain["found"]["test"] == ranking[0]["test"]
     assert plain["found"]["rules"] == pytest.approx({"nearest": 1 / 3, "first": 2 / 3})
-    assert run("heads", folders("transformer"), dev, "--find", "candidate", "--dev", "world:8").status == 0
+    candidate = run("heads", folders("transformer"), test, "--find", "candidate", "--dev", "world:8")
+    assert "rules: nearest 0.333   first 0.667" in candidate.lines
 
 
 def test_heads_on_winomt_and_several_files(run: Command, folders: Callable[[str], Path], tmp_path: Path) -> None:

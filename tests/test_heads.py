@@ -218,7 +218,10 @@ def test_heads_of_a_real_model(run: Command, model: Path, tmp_path: Path) -> Non
     found = run(*arguments, "--out", tmp_path / "heads.png")
     assert found.status == 0
     assert (tmp_path / "heads.png").stat().st_size > 5_000
-    assert sum(line.split()[0] in ("cross", "encoder", "decoder") for line in found.lines if line) == 12
+    names = [" ".join(line.split()[:2]) for line in found.lines if line.startswith(("cross ", "encoder ", "decoder "))]
+    assert len(names) == 12 + 5
+    assert len(set(names)) == 12
+    assert f"coreference: {names[12]}, chosen on dev (" in found.out, "the chosen one is the first of the best five"
     assert "coreference: " in found.out
     assert "the same choice over models with random weights: " in found.out
     assert "rules: nearest " in found.out

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -353,7 +353,7 @@ def heads(
     if as_json:
         rows = {
             "heads": roles_of.to_json(measured),
-            "found": asdict(found) if found else None,
+            "found": found.to_json() if found else None,
             "files": [file.to_json() for file in files],
         }
         typer.echo(json.dumps(rows, ensure_ascii=False))
