@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regard.aligning import CountedPair, read_text, turned_pair
-from regard.api import Model, Translator
+from regard.api import LanguageModel, Model
 from regard.data import antecedents, world
 from regard.data.antecedents import ResolvedFile, ResolvedText
 from regard.data.pairs import check_direction, draw_world
@@ -118,9 +118,7 @@ def read(
         DataError: it cannot be read, no text is left, or its sides are the model's languages the other way round.
         ConfigError: `reverse` is said of texts without translation.
     """
-    languages = (
-        (model.engine.source_language, model.engine.target_language) if isinstance(model, Translator) else ("", "")
-    )
+    languages = model.engine.source_language, model.engine.target_language
     if (pairs := draw_world(data, split, it_share=it_share)) is not None:
         check_direction(data, *languages, reverse=reverse)
         pairs = [pair.turned() for pair in pairs] if reverse else pairs
@@ -152,6 +150,7 @@ def read(
 def _that_fit(model: Model, file: ResolvedFile) -> ResolvedFile:
     """Without the texts that are longer than the model takes: one cut short could lose its antecedent."""
     tokens, limit = model.engine.tokens, model.engine.max_length
+    limit -= isinstance(model, LanguageModel)  # one stands before the text
     fitting = tuple(text for text in file.texts if len(tokens.encode_source(text.text)) <= limit)
     if len(fitting) == len(file.texts):
         return file

@@ -116,6 +116,7 @@ class Found:
 def measure(model: Model, examples: Sequence[Example]) -> list[HeadRoles]:
     """Measure every head of a model over examples. The weights come from a forced pass over the given translations; of
     texts without a translation only an encoder's own heads can be measured, and an encoder such as BERT reads no other.
+    A language model reads the same texts; of its heads is measured what needs no gold, by the rows that predict a word.
 
     A head finds an antecedent ("antecedent") if the word it looks at most from the pronoun, other than the pronoun
     itself, is one of the antecedent's; another mention of the same person, as a long text may have, does not count.
@@ -125,8 +126,8 @@ def measure(model: Model, examples: Sequence[Example]) -> list[HeadRoles]:
         InputError: some examples have a translation and some have none.
         ModelError: the model has no such attention, or cannot take an example whole.
     """
-    if isinstance(model, LanguageModel):
-        raise model.refusal("have its heads measured")
+    if isinstance(model, LanguageModel):  # what it writes is what it reads
+        examples = [Example("", (), each.source, each.source_words) for each in examples]
     if isinstance(model, Encoder):
         examples = [dataclasses.replace(example, target=None) for example in examples]
     totals: dict[str, _Totals] = {}
@@ -169,6 +170,10 @@ def find(
     """
     if what not in FINDABLE:
         raise InputError(f"there is no role {what!r} to find. Known are {', '.join(FINDABLE)}.")
+    if isinstance(model, LanguageModel) and what != "previous":
+        raise InputError(
+            f"{model.name}: {model.kind} is not measured for {what}. Of its heads --find previous is known."
+        )
     name = FINDABLE[what]
 
     on_test = measured or measure(model, test)
@@ -314,6 +319,9 @@ def _add_mention(totals: _Totals, kind: str, words: np.ndarray, mention: Mention
 
 def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:
     """For each example by kind the weights between words and the rest of each row, which is on special tokens."""
+    if isinstance(model, LanguageModel):
+        yield from _text_weights(model, examples)
+        return
     tokens = model.engine.tokens
     if len({example.target is None for example in examples}) > 1:
         raise InputError("some texts have a translation and some have none. Measure them apart.")
@@ -339,6 +347,30 @@ def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[st
                 words = words_from_pieces(values.astype(np.float64), columns, rows)
                 merged[kind] = (words, np.clip(1 - words.sum(axis=-1), 0, None))
             yield merged
+
+
+def _text_weights(
+    model: LanguageModel, examples: Sequence[Example]
+) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """As `_word_weights`, of the texts that a language model reads and writes."""
+    tokens, limit = model.engine.tokens, model.engine.max_length
+    before = tokens.before_text
+    if before is None:
+        raise ModelError(
+            f"{model.name}: its tokenizer has no token before a text, so nothing predicts the first one and its word "
+            "has no row. Its weights can be looked at (regard look)."
+        )
+    for each in examples:
+        text = each.target or ""
+        found = tokens.encode(text)
+        real = [place for place, special in enumerate(found.special) if not special]
+        if len(real) + 1 > limit:
+            raise ModelError(f"a text has {len(real) + 1:,} tokens, the model takes {limit:,}. Leave such ones out.")
+        (weights,) = model.engine.attention([[before, *(found.ids[place] for place in real)]])
+        groups = _groups([found.spans[place] for place in real], text, each.target_words)
+        read = [[piece + 1 for piece in group] for group in groups]  # `before` stands before
+        words = words_from_pieces(weights["decoder"].astype(np.float64), read, groups)
+        yield {"decoder": (words, np.clip(1 - words.sum(axis=-1), 0, None))}
 
 
 def _no_heads(model: Model, example: Example) -> str:

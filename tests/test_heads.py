@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import Command
-from tiny_model import make_encoder_folder
+from tiny_model import make_decoder_folder, make_encoder_folder
 
 import regard
 from regard import heads
@@ -304,3 +304,35 @@ def test_an_encoder_reads_the_source_of_pairs(tmp_path: Path) -> None:
     measured = heads.measure(encoder, examples)
     assert {roles.kind for roles in measured} == {"encoder"}
     assert all("antecedent" in roles.measures for roles in measured)
+
+
+def test_a_language_models_heads_are_measured_on_texts(run: Command, tmp_path: Path) -> None:
+    """The word before and the marks, by the weights that `look` shows."""
+    folder = make_decoder_folder(tmp_path / "gpt", max_length=200)
+    texts = ["the cat sees the dog .", "a dog sees , no bird ."]  # words stand between spaces
+    (tmp_path / "pairs.tsv").write_text("".join(f"{text}\tx\n" for text in texts))
+    found = run("heads", folder, tmp_path / "pairs.tsv", "--json")
+    assert found.status == 0, found.err
+    measured = json.loads(found.out)["heads"]
+    assert {each["kind"] for each in measured} == {"decoder"}
+    assert len(measured) == 4
+    for each in measured:
+        assert list(each["measures"]) == ["separators", "spread", "previous", "distance"]
+        looks = [regard.load(folder).look(text) for text in texts]
+        separators, previous = [], []
+        for look in looks:
+            weights = look.piece_attention("decoder", each["layer"] - 1, each["head"] - 1)
+            # A piece that is a space alone is of no word; the row before a piece is what predicted it.
+            groups = [[piece for piece in group if look.read.pieces[piece] != "▁"] for group in look.read.groups[1:]]
+            rows = [weights[[piece - 1 for piece in group]].mean(axis=0) for group in groups]
+            words = zip(groups, look.read.words[1:], strict=True)
+            plain = [piece for group, word in words if word not in ",." for piece in group]
+            separators += [1 - row[plain].sum() for row in rows]
+            previous += [row[group].sum() for row, group in zip(rows[1:], groups[:-1], strict=True)]
+        assert each["measures"]["separators"] == pytest.approx(np.mean(separators), abs=1e-5)
+        assert each["measures"]["previous"] == pytest.approx(np.mean(previous), abs=1e-5)
+    (tmp_path / "dev.tsv").write_text("the bird sings\tx\n")
+    find = ("heads", folder, tmp_path / "pairs.tsv", "--dev", tmp_path / "dev.tsv", "--untrained", 1, "--find")
+    assert "a language model is not measured for next. Of its heads --find previous is" in run(*find, "next").err
+    found = run(*find, "previous")
+    assert (found.status, "previous: decoder " in found.out) == (0, True), found.err

@@ -308,7 +308,8 @@ def heads(
 ) -> None:
     """Measure what each head of attention does: near or far, which word, the aligned word, the antecedent of a pronoun.
 
-    Files of GAP, WinoMT and Winogender are text without translation: there an encoder's own heads are measured.
+    Files of GAP, WinoMT and Winogender are text without translation: there an encoder's own heads are measured, or a
+    language model's; of pairs both read the source.
 
     Example: regard heads runs/mine gap-validation.tsv --find coreference --dev gap-development.tsv
     """
