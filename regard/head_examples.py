@@ -126,11 +126,7 @@ def read(
         return ExampleSet([Example.of_world(pair) for pair in pairs], rules, [])
     kinds = {name: antecedents.kind(name) for name in data if Path(name).is_file()}
     if not any(kinds.values()):
-        check_direction(data, *languages, reverse=reverse)
-        in_order = languages[::-1] if reverse else languages
-        counted = [pair for pair in read_text(data, *in_order, note) if pair.has_both_sides]
-        counted = [turned_pair(pair) for pair in counted] if reverse else counted
-        return ExampleSet([Example.of_pair(pair) for pair in counted], {}, [])
+        return ExampleSet([Example.of_pair(pair) for pair in _read_pairs(data, languages, note, reverse)], {}, [])
     for name in data:
         if not kinds.get(name):
             first = next(each for each, kind in kinds.items() if kind)
@@ -145,6 +141,23 @@ def read(
     if not texts:
         raise DataError(f"{'; '.join(file.line() for file in read_files)}. At least one row is needed.")
     return ExampleSet([Example.of_resolved(text) for text in texts], coreference.text_rules(texts), read_files)
+
+
+def _read_pairs(
+    data: Sequence[str], languages: tuple[str, str], note: Callable[[str], None], reverse: bool
+) -> list[CountedPair]:
+    """Pairs with two sides, as a model that translates between these languages reads them."""
+    try:
+        check_direction(data, *languages, reverse=reverse)
+        pairs = read_text(data, *(languages[::-1] if reverse else languages), note)
+    except DataError as error:
+        if len(data) > 1 or not Path(data[0]).is_file():
+            raise
+        raise DataError(
+            f"{error} Of texts with antecedents, files of GAP, WinoMT and Winogender are read, known by their first "
+            "line."
+        ) from error
+    return [turned_pair(pair) if reverse else pair for pair in pairs if pair.has_both_sides]
 
 
 def _that_fit(model: Model, file: ResolvedFile) -> ResolvedFile:

@@ -151,9 +151,16 @@ def test_mistakes(run: Command, folders: Callable[[str], Path], tmp_path: Path) 
     neither, wrong = tmp_path / "neither.tsv", tmp_path / "wrong.tsv"
     neither.write_text(gap(("FALSE", "FALSE")))
     wrong.write_text(gap(("TRUE", "FALSE")).replace("she\t26", "she\t25"))
+    winograd, discourse = tmp_path / "wsc273.jsonl", tmp_path / "discourse.json"
+    winograd.write_text('{"text": "Ann thanked Sue for what [MASK] had done.", "candidates": ["Ann", "Sue"]}\n')
+    discourse.write_text('{"2": {"src": ["Don\'t you think so?", "Who knows?"]}}\n')
     for data, message in (
         ([good, pairs], f"{pairs}: {good} is a file of GAP, and this is no file of GAP, WinoMT or Winogender"),
         ([good, "world:9"], f"world:9: {good} is a file of GAP, and this is no file of"),
+        ([tmp_path / "none"], f"{tmp_path / 'none'}: there is no such file. Check the name"),
+        ([winograd], "Each line must be "),
+        ([winograd], "Of texts with antecedents, files of GAP, WinoMT and Winogender are read, known by their"),
+        ([discourse], "Of texts with antecedents, files of GAP, WinoMT and Winogender are read, known by their"),
         (
             [neither],
             f"{neither}, GAP: 0 of 1 rows used; left out: 1 (the pronoun stands for neither name). At least one",

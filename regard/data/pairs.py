@@ -349,6 +349,8 @@ def _world_rows(count: int, split: Split, seed: int) -> Iterator[Row]:
 
 
 def _alone(path: Path) -> DataError:
+    if not _exists(path):
+        return DataError(f"{path}: there is no such file. Check the name and the folder you are in.")
     return DataError(
         f"{path}: a plain text file without a partner. Plain files come in twos, source then target. "
         f"Name the other right after it, or use a file that ends in .tsv, .jsonl, .tmx or .po."

@@ -105,6 +105,7 @@ def test_what_is_chosen_on_is_not_measured(
     ("arguments", "message"),
     [
         ([], "No data was named"),
+        (["missing"], "missing: there is no such file"),
         (["a.en"], r"a\.en: a plain text file without a partner"),
         (["a.en", "b.tsv"], r"a\.en: a plain text file without a partner"),
         (["a.en", "world"], r"a\.en: a plain text file without a partner"),
@@ -125,6 +126,7 @@ def test_what_is_chosen_on_is_not_measured(
 )
 def test_data_that_means_nothing(arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
+    write(tmp_path, "a.en", ENGLISH)
     with pytest.raises(DataError, match=message):
         parse_data(arguments)
 
