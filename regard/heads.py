@@ -22,6 +22,7 @@ MEASURES: dict[str, str] = {
     "previous": "weight on the word before",
     "next": "weight on the word after",
     "same": "weight on the word itself",
+    "repeated": "weight on other places of the same word, of words that have some (a decoder's: before it)",
     "aligned": "weight on the gold translation of the word",
     "separators": "weight on punctuation and special tokens",
     "antecedent": "share of pronouns from which the head looks at a word of the antecedent more than at any other word",
@@ -289,6 +290,11 @@ def _add(totals: _Totals, kind: str, words: np.ndarray, special: np.ndarray, exa
         totals.add("previous", words[..., rows[1:], rows[1:] - 1])
         on_words = np.maximum(words.sum(axis=-1), 1e-9)
         distance = (words * np.abs(rows[:, None] - columns)).sum(axis=-1) / on_words
+        folded = np.array([name.casefold() for name in names])
+        again = (folded[:, None] == folded) & (rows[:, None] != columns) & ~marks[:, None]
+        if kind == "decoder":
+            again &= columns < rows[:, None]
+        totals.add("repeated", (words * again).sum(axis=-1)[..., again.any(axis=1)])
         totals.add("distance", distance[..., 1:] if kind == "decoder" else distance)  # the first sees no word
     if kind == "encoder":
         totals.add("same", words[..., rows, rows])

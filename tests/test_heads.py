@@ -126,6 +126,24 @@ def test_means_are_over_rows_and_sentences() -> None:
     assert roles.measures["antecedent"] == 0, "one mention, and the first of equals is another word"
 
 
+def test_another_place_of_the_same_word() -> None:
+    """Of "The dog , the cat , the" the articles and the commas stand several times; commas are no words."""
+    text, places = "The dog , the cat , the", [3, 4, 5, 6, 0, 2, 0, 7]
+    words = tuple(text.split())
+    heads_of = {
+        "encoder": np.array([[one_hot(8, 8, places), one_hot(8, 8, range(8))]]),
+        "decoder": np.array([[one_hot(8, 8, [0, 1, 1, 2, 2, 2, 4, 0])]]),  # columns: the start, then the words
+    }
+    found = {
+        roles.name: roles.measures.get("repeated")
+        for roles in heads.measure(model_of(heads_of), [Example(text, words, text, words)])
+    }
+    # "The" looks at the second and that at the third, which looks at the first; of the decoder's, only the last does.
+    assert found == {"encoder 1.1": 1, "encoder 1.2": 0, "decoder 1.1": 0.5}
+    once = Example("a b c d e f g", tuple("abcdefg"), "a b c d e f g", tuple("abcdefg"))
+    assert all("repeated" not in roles.measures for roles in heads.measure(model_of(heads_of), [once]))
+
+
 TEXT = "Mary Ann Low saw Sue 's cat and she ran ."
 #       0    1   2   3   4   5  6   7   8   9   10, then the end
 ALONE = Example.of_resolved(ResolvedText(TEXT, (32, 35), ((0, 12), (17, 20)), 0))
@@ -317,7 +335,7 @@ def test_a_language_models_heads_are_measured_on_texts(run: Command, tmp_path: P
     assert {each["kind"] for each in measured} == {"decoder"}
     assert len(measured) == 4
     for each in measured:
-        assert list(each["measures"]) == ["separators", "spread", "previous", "distance"]
+        assert list(each["measures"]) == ["separators", "spread", "previous", "repeated", "distance"]
         looks = [regard.load(folder).look(text) for text in texts]
         separators, previous = [], []
         for look in looks:
