@@ -45,11 +45,12 @@ class Example:
     target_words: tuple[str, ...] = ()
     links: frozenset[Link] = frozenset()  # gold; empty where there is none
     mentions: tuple[Mention, ...] = ()
+    where: str = ""  # file and line, for people
 
     @classmethod
     def of_pair(cls, pair: CountedPair, mentions: tuple[Mention, ...] = ()) -> "Example":
         """A sentence pair."""
-        return cls(pair.source, pair.source_words, pair.target, pair.target_words, pair.sure, mentions)
+        return cls(pair.source, pair.source_words, pair.target, pair.target_words, pair.sure, mentions, pair.where)
 
     @classmethod
     def of_world(cls, pair: WorldPair) -> "Example":

@@ -128,7 +128,7 @@ def measure(model: Model, examples: Sequence[Example]) -> list[HeadRoles]:
         ModelError: the model has no such attention, or cannot take an example whole.
     """
     if isinstance(model, LanguageModel):  # what it writes is what it reads
-        examples = [Example("", (), each.source, each.source_words) for each in examples]
+        examples = [Example("", (), each.source, each.source_words, where=each.where) for each in examples]
     if isinstance(model, Encoder):
         examples = [dataclasses.replace(example, target=None) for example in examples]
     totals: dict[str, _Totals] = {}
@@ -334,10 +334,8 @@ def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[st
     sources = [tokens.encode_source(each.source) for each in examples]
     targets = [tokens.encode_target(each.target) for each in examples if each.target is not None]
     lengths = [max(len(source), len(target) + 1) for source, target in zip_longest(sources, targets, fillvalue=[])]
-    if (longest := max(lengths, default=0)) > model.engine.max_length:
-        raise ModelError(
-            f"a text or pair has {longest:,} tokens, the model takes {model.engine.max_length:,}. Leave such ones out."
-        )
+    for each, length in zip(examples, lengths, strict=True):
+        _check_length(each, length, model.engine.max_length)
     for some in stretches(lengths):
         found = model.engine.attention(sources[some], targets[some] if targets else None)
         for weights, each in zip(found, examples[some], strict=True):
@@ -370,13 +368,20 @@ def _text_weights(
         text = each.target or ""
         found = tokens.encode(text)
         real = [place for place, special in enumerate(found.special) if not special]
-        if len(real) + 1 > limit:
-            raise ModelError(f"a text has {len(real) + 1:,} tokens, the model takes {limit:,}. Leave such ones out.")
+        _check_length(each, len(real) + 1, limit)
         (weights,) = model.engine.attention([[before, *(found.ids[place] for place in real)]])
         groups = _groups([found.spans[place] for place in real], text, each.target_words)
         read = [[piece + 1 for piece in group] for group in groups]  # `before` stands before
         words = words_from_pieces(weights["decoder"].astype(np.float64), read, groups)
         yield {"decoder": (words, np.clip(1 - words.sum(axis=-1), 0, None))}
+
+
+def _check_length(example: Example, length: int, limit: int) -> None:
+    if length > limit:
+        where = f"{example.where}: " if example.where else ""
+        raise ModelError(
+            f"{where}a text or pair has {length:,} tokens, the model takes {limit:,}. Leave such ones out."
+        )
 
 
 def _no_heads(model: Model, example: Example) -> str:

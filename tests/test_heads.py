@@ -259,6 +259,8 @@ def test_heads_on_a_persons_own_pairs(run: Command, model: Path, tmp_path: Path)
     assert "previous" in found.lines[0]
     assert "antecedent" not in found.lines[0]
     assert "aligned" not in found.lines[0]
+    (tmp_path / "long.tsv").write_text(f"the cat\to gato\n{'the cat ' * 300}\to gato\n", encoding="utf-8")
+    assert f"{tmp_path / 'long.tsv'}:2: a text or pair has " in run("heads", model, tmp_path / "long.tsv").err
 
 
 def test_mistakes(run: Command, model: Path, tmp_path: Path) -> None:
