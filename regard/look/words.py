@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 Span = tuple[int, int]  # characters (first, end)
 
-_JOINERS = "\u200c\u200d"  # of letters and of emoji; zero wide
+_ZERO_WIDTH_JOINER = "\u200d"
+_JOINERS = f"\u200c{_ZERO_WIDTH_JOINER}"  # of letters and of emoji; the first keeps letters apart within a word
 _WORD = re.compile(r"\w+(?:['’‑-]\w+)*")  # don't and mother-in-law are one word
 # Scripts written without spaces: there a piece is nearer to a word than what stands between two spaces.
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
@@ -47,7 +48,9 @@ def line(text: str, pieces: Sequence[str], spans: Sequence[Span], before: str = 
         before, after: special tokens around it; empty: none.
     """
     groups = word_groups(text, spans)
-    words = [" ".join(text[spans[group[0]][0] : spans[group[-1]][1]].split()) or "␣" for group in groups]
+    words = [
+        " ".join(text[spans[group[0]][0] : _after_marks(text, spans[group[-1]][1])].split()) or "␣" for group in groups
+    ]
     first, last = ([before] if before else []), ([after] if after else [])
     end = len(first) + len(pieces)
     return Line(
@@ -71,17 +74,25 @@ def word_groups(text: str, spans: Sequence[Span]) -> list[tuple[int, ...]]:
     current: list[int] = []
     for number, (_, end) in enumerate(spans):
         current.append(number)
-        is_last = number + 1 == len(spans)
-        # The bytes of one character have one span: no word ends between them.
-        if is_last or (spans[number + 1][0] >= end and _may_end(text, end, inside)):
+        following = spans[number + 1][0] if number + 1 < len(spans) else None
+        # The bytes of one character have one span: no word ends between them. Marks that a tokenizer leaves out (BERT's
+        # of lower case does) stand after the piece they belong to.
+        if following is None or (following >= end and _may_end(text, min(following, _after_marks(text, end)), inside)):
             groups.append(tuple(current))
             current = []
     return groups
 
 
+def _after_marks(text: str, place: int) -> int:
+    while _is_mark(text[place : place + 1]):
+        place += 1
+    return place
+
+
 def _may_end(text: str, place: int, inside: set[int]) -> bool:
     """Whether a word may end before this character. Spaces belong to the word after them, as in the pieces."""
-    if place == 0 or text[place - 1].isspace() or text[place - 1] in _JOINERS or _is_mark(text[place : place + 1]):
+    before, after = text[max(place - 1, 0) : place], text[place : place + 1]
+    if not before or before.isspace() or _is_mark(after) or (before in _JOINERS and not after.isspace()):
         return False
     return place not in inside or _is_unspaced(text[place - 1])
 
@@ -92,6 +103,17 @@ def marks_as_letters(text: str) -> str:
     Python's \\w knows only letters: it would end Hindi words, or Hebrew ones with their points, within.
     """
     return "".join("x" if _is_mark(character) else character for character in text)
+
+
+def graphemes(text: str) -> list[str]:
+    """What a person calls a character: each letter or sign with the marks on it; joined emoji are one."""
+    found: list[str] = []
+    for character in text:
+        if found and (_is_mark(character) or found[-1].endswith(_ZERO_WIDTH_JOINER)):
+            found[-1] += character
+        else:
+            found.append(character)
+    return found
 
 
 def _is_mark(character: str) -> bool:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regard.data.tokens import Tokens
-from regard.look.words import line, word_groups
+from regard.look.words import graphemes, line, word_groups
 
 TEXT = ["I don't see the blue suitcase, do you?", "Größe: 12 345,5 %", "他在看书 。", "a  b\tc"]
 TOKENS = Tokens.train(TEXT * 3, TEXT * 3, 360)
@@ -43,6 +43,29 @@ def test_a_mark_belongs_to_its_letter_and_ends_no_word(text: str) -> None:
     spans = [(place, place + 1) for place in range(len(text))]
     shown = [text[group[0] : group[-1] + 1].strip() for group in word_groups(text, spans)]
     assert shown == text.split()
+
+
+def test_marks_that_no_piece_has_end_no_word_and_join_none() -> None:
+    text = "un cafe\u0301 cre\u0300me"
+    spans = [(0, 2), (3, 7), (9, 12), (13, 15)]  # as a tokenizer gives them that leaves accents out
+    assert word_groups(text, spans) == [(0,), (1,), (2, 3)]
+    assert line(text, ["un", "cafe", "cre", "##me"], spans).words == ("un", "cafe\u0301", "cre\u0300me")
+
+
+def test_a_joiner_joins_nothing_over_a_space() -> None:
+    assert words_of("خانه\u200c بروم") == ("خانه\u200c", "بروم")
+
+
+def test_graphemes_keep_marks_with_their_letters() -> None:
+    assert graphemes("cafe\u0301") == ["c", "a", "f", "e\u0301"]
+    assert graphemes("हिन्दी") == ["हि", "न्", "दी"]
+    assert graphemes("a\U0001f469\u200d\U0001f467\U0001f44d\U0001f3fd") == [
+        "a",
+        "\U0001f469\u200d\U0001f467",
+        "\U0001f44d\U0001f3fd",
+    ]
+    assert graphemes("\u0301a") == ["\u0301", "a"]
+    assert graphemes("") == []
 
 
 def test_scripts_without_spaces_keep_their_pieces() -> None:
