@@ -136,9 +136,9 @@ def _draw(matrix: "Matrix", model: str, out: Path) -> None:
 def _print_matrix(found: "Look", matrix: "Matrix") -> None:
     import shutil
 
-    from regard.look.terminal import matrix_lines
+    from regard.look.terminal import matrix_lines, visible
 
-    typer.echo("\n".join([*filter(None, (found.source_text, found.target_text)), ""]))
+    typer.echo("\n".join([*(visible(text) for text in (found.source_text, found.target_text) if text), ""]))
     colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     width = shutil.get_terminal_size().columns if colours else 10_000
     typer.echo("\n".join(matrix_lines(matrix, width=width, colours=colours)))

@@ -1,10 +1,13 @@
 """Is attention an explanation? What the output loses without a source word, beside what attention gives that word."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from rich.cells import cell_len
 
 from regard.evaluation.correlation import spearman
+from regard.look.terminal import padded, visible
 from regard.look.weights import Look
 
 
@@ -40,16 +43,19 @@ class Effects:
 
     def lines(self) -> list[str]:
         """For people."""
-        width = max([4, *map(len, self.words)])
+        words = [visible(word) for word in self.words]
+        width = max([4, *map(cell_len, words)])
         lines = [f"{'word':<{width}}  attention  effect (nats)"]
-        for word, share, effect in zip(self.words, self.attention, self.effect, strict=True):
-            lines.append(f"{word:<{width}}  {share:9.2f}  {effect:13.2f}")
+        for word, share, effect in zip(words, self.attention, self.effect, strict=True):
+            lines.append(f"{padded(word, width)}  {share:9.2f}  {effect:13.2f}")
+        agree = f"rank correlation of the two: {self.rank_correlation:.2f}."
+        if math.isnan(self.rank_correlation):
+            agree = "no rank correlation of the two: there are too few words, or they are all alike."
         return [
             *lines,
             "",
             "effect: what the translation's log-probability loses when the word is taken out of the source.",
-            f"rank correlation of the two: {self.rank_correlation:.2f}. Attention says where the model looks, not what "
-            "its output rests on.",
+            f"{agree} Attention says where the model looks, not what its output rests on.",
         ]
 
 

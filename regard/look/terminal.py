@@ -1,22 +1,25 @@
 """The attention matrix as text: shaded cells on a terminal, digits where there are no colours."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
 from regard.look.weights import Matrix
+from regard.look.words import graphemes
 
 _LONGEST_ROW_NAME = 18  # terminal cells
 _LONGEST_COLUMN_NAME = 14
 _COLUMN = 3  # terminal cells a column
+_TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # directions, as Unicode names them
 _STOPS = (247, 251, 255), (96, 165, 214), (8, 48, 107)  # red, green, blue at 0, in the middle and at 1
 
 
 def matrix_lines(matrix: Matrix, *, width: int = 80, colours: bool = True) -> list[str]:
     """A matrix as lines of text: source words on top, written downwards, target words on the left.
 
-    A cell shows its weight in hundredths where it is at least 0.05, and its shade with colours. A matrix that is too
-    wide is cut into several, one below the other.
+    A cell shows its weight in hundredths where it is at least 0.05, and its shade with colours; a line says so. A
+    matrix that is too wide is cut into several, one below the other.
 
     Args:
         width: of the terminal, in cells.
@@ -34,21 +37,45 @@ def matrix_lines(matrix: Matrix, *, width: int = 80, colours: bool = True) -> li
         lines += [" " * (name_width + 1) + head for head in _headings([_row_name(*name) for name in names])]
         for name, weights in zip(rows, matrix.weights[:, columns], strict=True):
             lines.append(f"{name} " + "".join(_cell(float(weight), colours) for weight in weights).rstrip())
-    return [*lines, "", matrix.note]
+    return [*lines, "", f"Numbers are hundredths; {'no number' if colours else '·'}: below 5.", matrix.note]
+
+
+def visible(text: str) -> str:
+    """The text with an escape for each character that would act on the terminal: bells, colours, turned directions.
+
+    Tabs and line ends stay.
+    """
+    return "".join(repr(each)[1:-1] if _acts(each) else each for each in text)
+
+
+def _acts(character: str) -> bool:
+    if character.isprintable() or character in "\t\n":
+        return False
+    # Of format characters only those that turn the text after them: others join letters, or do nothing that is seen.
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in _TURNS
+
+
+def padded(text: str, width: int) -> str:
+    """The text with spaces up to a width in terminal cells; a wide letter fills two, a mark none."""
+    return text + " " * max(0, width - cell_len(text))
 
 
 def _row_name(name: str, special: bool) -> str:
-    text = " ".join(name.replace("▁", " ").split()) or "␣"
+    text = visible(" ".join(name.replace("▁", " ").split())) or "␣"
     return f"‹{text.strip('<>')}›" if special else text
 
 
 def _headings(names: Sequence[str]) -> Iterator[str]:
-    """Names written downwards, ending on one line."""
-    short = [name if len(name) <= _LONGEST_COLUMN_NAME else name[: _LONGEST_COLUMN_NAME - 1] + "…" for name in names]
+    """Names written downwards, ending on one line; a mark stays on its letter."""
+    letters = [graphemes(name) for name in names]
+    short = [
+        each if len(each) <= _LONGEST_COLUMN_NAME else [*each[: _LONGEST_COLUMN_NAME - 1], "…"] for each in letters
+    ]
     height = max(map(len, short), default=0)
     for depth in range(height):
-        letters = [name.rjust(height)[depth] for name in short]
-        yield "".join(set_cell_size(f" {letter}", _COLUMN) for letter in letters).rstrip()
+        shown = [each[depth - height] if depth >= height - len(each) else "" for each in short]
+        yield "".join(padded(f" {letter}", _COLUMN) for letter in shown).rstrip()
 
 
 def _cell(weight: float, colours: bool) -> str:

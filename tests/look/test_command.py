@@ -21,8 +21,15 @@ def test_a_table_in_the_terminal(run: Command, model: Path) -> None:
     assert found.lines[:2] == [SOURCES[0], TARGETS[0]]
     assert "encoder-decoder attention, mean of layers, mean of heads" in found.lines
     assert "\x1b" not in found.out, "no colours where no terminal is"
-    assert [line.split()[0] for line in found.lines[-8:-2]] == [*TARGETS[0].split(), "‹/s›"]
+    assert [line.split()[0] for line in found.lines[-9:-3]] == [*TARGETS[0].split(), "‹/s›"]
     assert run("look", model, "--target", TARGETS[0], stdin=f"\n{SOURCES[0]}\n").out == found.out
+
+
+def test_what_would_act_on_the_terminal_is_shown_escaped(run: Command, model: Path) -> None:
+    found = run("look", model, "the \x07cat \x1b[31m \u202esleeps", "--effects")
+    assert found.status == 0
+    assert not set(found.out) & set("\x07\x1b\u202e")
+    assert found.lines[0] == r"the \x07cat \x1b[31m \u202esleeps"
 
 
 def test_json_is_what_python_gives(run: Command, model: Path) -> None:

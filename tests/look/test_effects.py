@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import Command
+from rich.cells import cell_len
 
 pytest.importorskip("torch")
 
@@ -16,6 +17,7 @@ from tiny_model import SOURCES, TARGETS, make_folder
 import regard
 from regard.errors import InputError
 from regard.evaluation.correlation import spearman
+from regard.look.effects import Effects
 from regard.look.page import write_page
 
 
@@ -90,6 +92,18 @@ def test_spearman_by_hand() -> None:
     assert spearman([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
     assert np.isnan(spearman([1], [2]))
     assert np.isnan(spearman([1, 1], [2, 3]))
+
+
+def test_lines_stand_under_each_other_and_say_where_there_is_no_correlation() -> None:
+    words = ("犬犬犬", "cafe\u0301", "\x07")
+    values = np.array([[0.5, 0.3, 0.2]])
+    lines = Effects(words, values, values, "cross", None, None).lines()
+    assert len({cell_len(line) for line in lines[:4]}) == 1
+    assert [line.split()[0] for line in lines[1:4]] == ["犬犬犬", "cafe\u0301", r"\x07"]
+    assert "rank correlation of the two: 1.00. Attention says" in lines[-1]
+    alone = Effects(words[:1], values[:, :1], values[:, :1], "cross", None, None).lines()
+    assert alone[-1].startswith("no rank correlation of the two: there are too few words, or they are all alike. Att")
+    assert "nan" not in "".join(alone)
 
 
 def test_on_the_command_line(run: Command, folder: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from regard.errors import InputError
 from regard.look.terminal import matrix_lines
 from regard.look.weights import Look
-from regard.look.words import Line
+from regard.look.words import EMPTY, Line
 
 SOURCE = Line(("▁the", "▁ca", "ts", "</s>"), ("the", "cats", "</s>"), ((0,), (1, 2), (3,)), (False, False, True))
 TARGET = Line(("▁os", "▁ga", "tos", "</s>"), ("os", "gatos", "</s>"), ((0,), (1, 2), (3,)), (False, False, True))
@@ -85,12 +85,12 @@ def test_as_text() -> None:
     matrix = LOOK.matrix("cross", 0, 0)
     lines = matrix_lines(matrix, colours=False)
     assert lines[0] == matrix.title
-    assert lines[-1] == matrix.note
-    assert [line.split()[0] for line in lines[-5:-2]] == ["os", "gatos", "‹/s›"]
-    shown = [int(text) for text in lines[-5].split()[1:] if text != "·"]
+    assert lines[-2:] == ["Numbers are hundredths; ·: below 5.", matrix.note]
+    assert [line.split()[0] for line in lines[-6:-3]] == ["os", "gatos", "‹/s›"]
+    shown = [int(text) for text in lines[-6].split()[1:] if text != "·"]
     expected = [round(100 * weight) for weight in matrix.weights[0].tolist()]
     assert shown == [weight for weight in expected if weight >= 5]
-    heading = "\n".join(lines[1:-5])
+    heading = "\n".join(lines[1:-6])
     assert all(letter in heading for letter in "thecats‹›")
 
 
@@ -98,7 +98,7 @@ def test_a_weight_of_one_is_shown_as_it_is() -> None:
     one = np.zeros((1, 1, 4, 4), dtype=np.float32)
     one[..., 1] = 1
     lines = matrix_lines(Look("", "", SOURCE, TARGET, READ, {"cross": one}, ()).matrix(), colours=False)
-    assert "100" in lines[-5]
+    assert "100" in lines[-6]
 
 
 def test_as_text_with_colours_and_little_room() -> None:
@@ -107,11 +107,41 @@ def test_as_text_with_colours_and_little_room() -> None:
     assert sum(line.startswith("   os ") for line in lines) == 2, "two blocks of two columns and one"
     assert "\x1b[48;2;" in "".join(lines)
     assert "".join(lines).count("\x1b[0m") == 9
+    assert lines[-2] == "Numbers are hundredths; no number: below 5."
 
 
 def test_wide_letters_keep_their_columns() -> None:
     wide = Line(("犬", "犬", "x", "</s>"), ("犬", "犬x", "</s>"), ((0,), (1, 2), (3,)), (False, False, True))
     look = Look("", "", wide, wide, READ, {"cross": weights(1, 1, 4, 4)}, ())
     lines = matrix_lines(look.matrix(), colours=False)
-    assert len({cell_len(line) for line in lines[-5:-2]}) == 1
-    assert lines[-5].index("犬") < 4, "a name stands before its cells"
+    assert len({cell_len(line) for line in lines[-6:-3]}) == 1
+    assert lines[-6].index("犬") < 4, "a name stands before its cells"
+
+
+def of_words(*words: str) -> list[str]:
+    line = Line(words, words, tuple((place,) for place in range(len(words))), (False,) * len(words))
+    look = Look("", "", line, EMPTY, EMPTY, {"encoder": weights(1, 1, len(words), len(words))}, ())
+    return matrix_lines(look.matrix(), colours=False)
+
+
+def test_headings_keep_marks_on_their_letters() -> None:
+    headings = of_words("cafe\u0301", "हिन्दी", "\U0001f469\u200d\U0001f467")[2:-6]
+    assert [heading.split() for heading in headings] == [
+        ["c"],
+        ["a", "हि"],
+        ["f", "न्"],
+        ["e\u0301", "दी", "\U0001f469\u200d\U0001f467"],
+    ]
+    longest = of_words("e\u0301" * 14, "e\u0301" * 15)[2:-5]
+    assert len(longest) == 14
+    assert longest[-1].split() == ["e\u0301", "…"]
+
+
+def test_what_would_act_on_a_terminal_is_shown_escaped() -> None:
+    found = "\n".join(of_words("a\x07\x1b[31m", "b\u202ec\u2028\x9b", "می\u200cخواهم", "שלום\u200f", "\U0001fae8"))
+    assert not set(found) & set("\x07\x1b\u202e\u2028\x9b")
+    assert r"a\x07\x1b[31m" in found
+    assert r"b\u202ec" in found, "white space at its end is none of a word"
+    assert "می\u200cخواهم" in found
+    assert "שלום\u200f" in found
+    assert "\U0001fae8" in found, "a sign newer than this Python"
