@@ -114,7 +114,9 @@ class Look:
         ]
         note = {
             "cross": "A row is the distribution over source words used to predict its word.",
-            "encoder": "A row is how much its source word takes from each source word.",
+            "encoder": "A row is how much its source word takes from each source word."
+            if self.target.pieces
+            else "A row is how much its word takes from each word.",  # one text, and no translation
             "decoder": "A row is the distribution over the words before it used to predict its word.",
         }[kind]
         merged = "Pieces merged to words: the sum over those attended to, the mean over those attending."

@@ -71,6 +71,12 @@ def test_titles_say_which() -> None:
     assert single.matrix().title == "encoder-decoder attention"
 
 
+def test_notes_say_what_rows_are() -> None:
+    assert LOOK.matrix("encoder").note.startswith("A row is how much its source word takes from each source word. ")
+    alone = Look("a", "", SOURCE, EMPTY, EMPTY, {"encoder": weights(1, 1, 4, 4)}, ())
+    assert alone.matrix().note.startswith("A row is how much its word takes from each word. "), "it has no source"
+
+
 def test_what_is_not_there_is_refused() -> None:
     single = Look("a", "b", SOURCE, TARGET, READ, {"cross": weights(1, 1, 4, 4)}, ())
     with pytest.raises(InputError, match="no attention of kind 'encoder'; it has: cross"):
