@@ -335,6 +335,10 @@ class Encoder(Model):
             model=self.name,
         )
 
+    def positions(self) -> dict[str, PositionVectors]:
+        """What the model adds to token vectors to say where they stand."""
+        return {side: PositionVectors(**facts) for side, facts in self.engine.positions().items()}
+
 
 class LanguageModel(Model):
     """A model that goes on with a text, such as GPT."""

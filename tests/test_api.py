@@ -153,7 +153,6 @@ def test_an_encoder_refuses_what_it_cannot_do(encoder: regard.Model) -> None:
         ("bert: is an encoder; it cannot translate", lambda: encoder.translate("the cat")),
         ("it cannot attend to a translation", lambda: encoder.look("the cat", "o gato")),
         ("it cannot say what a word's absence changes", lambda: encoder.effects(encoder.look("the cat"))),
-        ("it cannot show position vectors", encoder.positions),
         ("this text has 2 tokens, from 3 to 43", lambda: encoder.look(" ")),
         ("this text has 62 tokens, from 3 to 43", lambda: encoder.look("cat " * 60)),
     ):

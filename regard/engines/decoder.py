@@ -11,12 +11,12 @@ from regard.data.byte_tokens import ByteTokens
 from regard.decoding.options import Hypothesis, SearchOptions, Written
 from regard.decoding.search import Controls, Ends, search, stream
 from regard.engines.batches import Weights, by_length, pad_to_step
+from regard.engines.positions import position_facts
 from regard.engines.single import SingleTextEngine
 from regard.errors import ModelError
 from regard.models.folder import load_decoder
 from regard.models.protocol import Decoder
 from regard.nn.padded import Padded
-from regard.nn.positions import sinusoids
 
 _ROWS = 256  # tokens that are scored over the vocabulary at once: the logits of a whole batch could fill the memory
 
@@ -114,18 +114,8 @@ class DecoderEngine(SingleTextEngine[Decoder, ByteTokens]):
     @torch.inference_mode()
     def positions(self) -> dict[str, dict[str, Any]]:
         """What the model adds to token vectors to say where they stand; as `TorchEngine.positions`, for one "text"."""
-        added, config = getattr(self.model, "positions", None), self.model.config
-        vectors = None if added is None else added.vectors(0, config.max_length)
-        if added is None or vectors is None:
-            return {}
-        return {
-            "text": {
-                "kind": added.kind,
-                "vectors": vectors.numpy().copy(),
-                "tokens": self.model.embedding.weight.numpy().copy(),
-                "sinusoidal": sinusoids(config.max_length, config.hidden_size).numpy(),
-            }
-        }
+        facts = position_facts(getattr(self.model, "positions", None), self.model.embedding.weight, self.max_length)
+        return {} if facts is None else {"text": facts}
 
     def _options(self, prompts: Sequence[Sequence[int]], options: SearchOptions) -> SearchOptions:
         """Check the prompts; no limit of length means the context, not a multiple of the prompt."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from regard.data.text_tokens import TextIds, TextTokens
 from regard.engines.batches import Weights, by_length, pad_to_step
+from regard.engines.positions import position_facts
 from regard.engines.single import SingleTextEngine
 from regard.errors import ConfigError, ModelError
 from regard.models.folder import load_encoder
@@ -71,6 +73,21 @@ class EncoderEngine(SingleTextEngine[TaskModel, TextTokens]):
 
         inputs = [TextIds(list(ids), [0] * len(ids), [], []) for ids in sources]
         return [{"encoder": each[:, :, :, : each.shape[2]]} for each in self._run(inputs, weights, cut=3)]
+
+    @torch.inference_mode()
+    def positions(self) -> dict[str, dict[str, Any]]:
+        """What the model adds to token vectors to say where they stand; as `TorchEngine.positions`, for one "text".
+
+        Token vectors are with what else each token gets, such as BERT's vector of the first of two texts.
+        """
+        encoder = self.model.encoder
+        added, size = getattr(encoder, "positions", None), encoder.config.vocab_size
+        if added is None:
+            return {}
+        ids = torch.arange(size)[:, None]  # each token as a text of its own, at position 0
+        first = encoder.embed(Padded(ids, torch.ones(size, dtype=torch.long)), None)[:, 0]  # (V, hidden)
+        facts = position_facts(added, first - added(torch.zeros(1, 1, first.size(1)))[0], self.max_length)
+        return {} if facts is None else {"text": facts}
 
     def untrained(self) -> "EncoderEngine":
         """The same engine with the random weights that training would begin with, from torch's global generator."""

@@ -11,11 +11,11 @@ from regard.data.tokens import Tokens
 from regard.decoding.options import Hypothesis, SearchOptions
 from regard.decoding.search import Controls, search
 from regard.engines.batches import Weights, by_length, pad_to_step
+from regard.engines.positions import position_facts
 from regard.errors import ModelError
 from regard.models.folder import load
 from regard.models.protocol import Seq2Seq
 from regard.nn.padded import Padded, pad
-from regard.nn.positions import sinusoids
 
 
 class TorchEngine:
@@ -167,23 +167,15 @@ class TorchEngine:
         """What the model adds to token vectors to say where they stand, by side; empty if it adds nothing.
 
         Returns:
-            For each side its kind of positions, and as arrays (rows, hidden) the position vectors up to `max_length`,
-            all token vectors as the model scales them, and sinusoidal positions of the same size.
+            For each side what `position_facts` says.
         """
-        network, config = self.model, self.model.config
         found = {}
         for side in ("source", "target"):
-            added = getattr(network, f"{side}_positions", None)
-            vectors = None if added is None else added.vectors(0, config.max_length)
-            if added is None or vectors is None:
-                continue
-            embedding = getattr(network, f"{side}_embedding")
-            found[side] = {
-                "kind": added.kind,
-                "vectors": vectors.numpy().copy(),
-                "tokens": (embedding.weight * embedding.scale).numpy(),
-                "sinusoidal": sinusoids(config.max_length, config.hidden_size).numpy(),
-            }
+            embedding = getattr(self.model, f"{side}_embedding")
+            added = getattr(self.model, f"{side}_positions", None)
+            facts = position_facts(added, embedding.weight * embedding.scale, self.model.config.max_length)
+            if facts is not None:
+                found[side] = facts
         return found
 
     def _forced_batch(

@@ -9,7 +9,7 @@ from command_line import Command
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
-from tiny_model import make_folder
+from tiny_model import make_encoder_folder, make_folder
 
 import regard
 from regard.errors import ModelError
@@ -55,6 +55,24 @@ def test_the_models_own_vectors(tmp_path: Path, kind: str) -> None:
             )
 
 
+@pytest.mark.parametrize("arch", ["bert", "distilbert", "bigbird"])
+def test_an_encoders_vectors(tmp_path: Path, arch: str) -> None:
+    model = regard.load(
+        make_encoder_folder(tmp_path / "model", arch=arch, scaled_embeddings=True)
+        if arch == "bigbird"
+        else make_encoder_folder(tmp_path / "model", arch=arch)
+    )
+    found = model.positions()
+    assert list(found) == ["text"]
+    network = model.engine.model.encoder
+    tokens = network.embedding.weight * (4 if arch == "bigbird" else 1)  # the root of its 16 numbers
+    if arch != "distilbert":
+        tokens = tokens + network.type_embedding.weight[0]
+    np.testing.assert_array_equal(found["text"].vectors, network.positions.weight.detach().numpy())
+    np.testing.assert_allclose(found["text"].tokens, tokens.detach().numpy(), rtol=0, atol=1e-5)
+    assert (found["text"].kind, found["text"].sinusoidal.shape) == ("trainable", (43, 16))
+
+
 @pytest.mark.parametrize(("arch", "settings"), [("rnnsearch", {}), ("transformer", {"positions": "none"})])
 def test_a_model_without_positions_says_so(tmp_path: Path, arch: str, settings: dict[str, str]) -> None:
     with pytest.raises(ModelError, match="has no position vectors"):
@@ -67,6 +85,8 @@ def test_a_picture(run: Command, tmp_path: Path) -> None:
     found = run("look", model, "--positions", "--out", out)
     assert (found.status, found.out) == (0, "")
     assert out.stat().st_size > 10_000
+    encoder = make_encoder_folder(tmp_path / "encoder")
+    assert run("look", encoder, "--positions", "--out", tmp_path / "encoder.png").status == 0
     for arguments in (["--positions"], ["text", "--positions", "--out", out]):
         refused = run("look", model, *arguments)
         assert refused.status == 2
