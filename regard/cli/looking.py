@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from regard.streams import stdin_chunks, writer
 if TYPE_CHECKING:
     from regard.look.effects import Effects
     from regard.look.weights import Look, Matrix
+    from regard.look.words import Line
 
 
 def look(
@@ -96,7 +98,7 @@ def look(
     if out is not None:
         _draw(matrix, looks[0].model, out)
     if as_json:
-        typer.echo(json.dumps(_look_json(looks[0], matrix, *measured), ensure_ascii=False))
+        typer.echo(json.dumps(_look_json(looks[0], matrix, kind, pieces, *measured), ensure_ascii=False))
         return
     if out is None:
         _print_matrix(looks[0], matrix)
@@ -144,15 +146,27 @@ def _print_matrix(found: "Look", matrix: "Matrix") -> None:
     typer.echo("\n".join(matrix_lines(matrix, width=width, colours=colours)))
 
 
-def _look_json(found: "Look", matrix: "Matrix", measured: "Effects | None" = None) -> dict[str, Any]:
+def _look_json(
+    found: "Look", matrix: "Matrix", kind: str, pieces: bool, measured: "Effects | None" = None
+) -> dict[str, Any]:
+    def of_side(line: "Line", special: Sequence[bool]) -> dict[str, Any]:
+        groups = [[piece] for piece in range(len(line.pieces))] if pieces else [list(group) for group in line.groups]
+        return {"pieces": list(line.pieces), "groups": groups, "special": list(special)}
+
+    row_line, column_line = found.sides(kind)
     rows: dict[str, Any] = {
         "source": found.source_text,
         "target": found.target_text,
         "attention": matrix.title,
         "rows": list(matrix.rows),
         "columns": list(matrix.columns),
+        # Which pieces make each row and column, and which of these are special tokens.
+        "row_pieces": of_side(row_line, matrix.special_rows),
+        "column_pieces": of_side(column_line, matrix.special_columns),
         "weights": [[round(float(weight), 6) for weight in row] for row in matrix.weights],
-        "log_probs": list(found.log_probs),
+        "target_pieces": list(found.target.pieces),
+        "log_probs": list(found.log_probs),  # of each target piece
+        "log_probs_unit": "nats",
     }
     if measured is not None:
         rows["effects"] = {

@@ -40,6 +40,23 @@ def test_json_is_what_python_gives(run: Command, model: Path) -> None:
     assert found["rows"] == list(expected.target.words)
     assert found["target"] == expected.target_text
     np.testing.assert_allclose(found["log_probs"], expected.log_probs)
+    assert found["log_probs_unit"] == "nats"
+    assert len(found["log_probs"]) == len(found["target_pieces"]) == len(expected.target.pieces)
+
+
+def test_json_says_which_pieces_make_a_word(run: Command, model: Path) -> None:
+    found = json.loads(run("look", model, SOURCES[0], "--json").out)
+    expected = regard.load(model).look(SOURCES[0])
+    for side, line in (("row_pieces", expected.target), ("column_pieces", expected.source)):
+        assert found[side] == {
+            "pieces": list(line.pieces),
+            "groups": [list(group) for group in line.groups],
+            "special": [*[False] * (len(line.words) - 1), True],
+        }
+    found = json.loads(run("look", model, SOURCES[0], "--json", "--pieces").out)
+    assert found["column_pieces"]["groups"] == [[piece] for piece in range(len(found["columns"]))]
+    assert found["column_pieces"]["special"] == list(expected.source.special_pieces)
+    assert found["column_pieces"]["pieces"] == found["columns"]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
