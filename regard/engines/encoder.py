@@ -81,9 +81,7 @@ class EncoderEngine(SingleTextEngine[TaskModel, TextTokens]):
         Token vectors are with what else each token gets, such as BERT's vector of the first of two texts.
         """
         encoder = self.model.encoder
-        added, size = getattr(encoder, "positions", None), encoder.config.vocab_size
-        if added is None:
-            return {}
+        added, size = encoder.positions, encoder.config.vocab_size
         ids = torch.arange(size)[:, None]  # each token as a text of its own, at position 0
         first = encoder.embed(Padded(ids, torch.ones(size, dtype=torch.long)), None)[:, 0]  # (V, hidden)
         facts = position_facts(added, first - added(torch.zeros(1, 1, first.size(1)))[0], self.max_length)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from regard.nn.layers import OutputLayer
 from regard.nn.padded import Padded
+from regard.nn.positions import PositionalEmbedding
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,13 @@ class Encoder(nn.Module):
 
     config: Any  # a frozen dataclass with at least vocab_size, hidden_size, max_length and pooled
     embedding: nn.Embedding  # of tokens
+    positions: PositionalEmbedding  # what `embed` adds to token vectors
     layers: nn.ModuleList  # from the bottom
     pooler: nn.Module | None  # what `pool` learns
+
+    def embed(self, tokens: Padded, types: Tensor | None) -> Tensor:
+        """Token and position vectors added up, (B, L, hidden), as `encode` reads them."""
+        raise NotImplementedError
 
     def encode(self, tokens: Padded, types: Tensor | None = None, *, return_weights: bool = False) -> Encoded:
         """Read texts.
