@@ -55,8 +55,54 @@ def test_pointing_at_a_word_shows_what_it_attends_to(open_page: Callable[..., An
     assert tinted[int(weights[3].argmax())]
     assert not all(tinted)
     page.locator("#source button").nth(2).hover()
-    assert page.locator("#said").text_content() == ""
     assert page.locator('#source button[aria-pressed="true"]').count() == 1
+    order = np.argsort(-weights[:, 2])[:3]
+    most = plain(page.locator("#said").text_content())
+    assert most.startswith(f"{made.source.words[2]} is attended to most by {made.target.words[order[0]]} ")
+    assert [float(part.split()[-1]) for part in most.split(" · ")] == pytest.approx(weights[order, 2], abs=0.011)
+
+
+def in_sight(page: Any, selector: str, box: str) -> bool:
+    inner, outer = page.locator(selector).bounding_box(), page.locator(box).bounding_box()
+    return outer["y"] <= inner["y"] and inner["y"] + inner["height"] <= outer["y"] + outer["height"] + 1
+
+
+def test_long_texts_follow_the_slider_and_the_arrow_keys(open_page: Callable[..., Any]) -> None:
+    made = look(LONG, layers=1, heads=1)
+    made.weights["cross"][0, 0, 401] = np.eye(501)[301]  # piece 401 is word 400: the first word has two
+    page = open_page([made, look(SHORT, layers=1, heads=1)])
+    page.locator("#time").fill("401")
+    assert in_sight(page, "#target button >> nth=400", "#target")
+    assert in_sight(page, "#source button >> nth=300", "#source"), "the word it attends to most"
+    scrolled = "document.getElementById('matrix-scroll').scrollTop"
+    assert page.evaluate(scrolled) > 400
+    page.locator("#time").fill("1")
+    assert in_sight(page, "#target button >> nth=0", "#target")
+    assert page.evaluate(scrolled) == 0, "with the headings"
+    page.focus("#matrix")
+    for _ in range(3):
+        page.keyboard.press("ArrowUp")
+        page.locator("#target").evaluate("box => { box.scrollTop = box.scrollHeight }")
+    page.keyboard.press("ArrowRight")
+    assert in_sight(page, "#target button >> nth=0", "#target")
+    page.locator("#target button").nth(1).hover()
+    page.locator("#target").evaluate("box => { box.scrollTop = 50 }")
+    page.locator("#target button").nth(60).dispatch_event("mouseenter")
+    assert page.locator("#target").evaluate("box => box.scrollTop") == 50, "what is pointed at stays under the pointer"
+    page.locator("#time").fill("401")
+    page.click("#index li:nth-child(2) button")
+    until(lambda: page.locator("#target button").count() < 20)
+    assert page.input_value("#time") == "0", "no word of the new text is chosen"
+
+
+def test_special_tokens_are_told_apart_when_shaded(open_page: Callable[..., Any]) -> None:
+    made = look(SHORT, layers=1, heads=1)
+    made.weights["cross"][:] = np.eye(made.weights["cross"].shape[-1])[-1]  # all looks at the end
+    page = open_page([made])
+    page.locator("#target button").nth(2).hover()
+    words = "all => all.map(each => [each.style.color !== '', getComputedStyle(each).fontStyle])"
+    assert page.eval_on_selector_all("#source button", words)[-2:] == [[False, "normal"], [True, "italic"]]
+    assert "Special tokens are grey and slanted" in page.locator("#note").text_content()
 
 
 def test_two_columns_by_pointer_and_keyboard(open_page: Callable[..., Any]) -> None:

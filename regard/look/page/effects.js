@@ -1,7 +1,7 @@
 "use strict";
 /** The view "Is it an explanation?": the attention each source word gets, beside what the translation loses without it.
  *  What it needs of the page is handed in; `shown` gives the matrix on show, here the one that `load` made. */
-const effectsView = ({ apart, byId, current, element, inflate, name, number, options, say, select, shown, state, where }) => {
+const effectsView = ({ apart, bringIntoView, byId, current, element, inflate, name, number, options, say, select, shown, state, where }) => {
   const FULL = 0.1; // nats: a bar is full at the largest effect on show, and never below this one
   const SMALL = 20, MANY = 80; // words from which shares need a digit more, and from which bars do not glide
   const loaded = new Map(); // by sentence
@@ -106,7 +106,10 @@ const effectsView = ({ apart, byId, current, element, inflate, name, number, opt
     byId("effects-effect-of").textContent = word ? say("lossOf")(word) : say("loss");
     byId("effect-on").value = String(state.row);
     agreement(word);
-    if (state.column >= 0 && !pointing) bringIntoView(rows[state.column].row);
+    if (state.column >= 0 && !pointing) {
+      const { top, bottom } = rows[state.column].row.getBoundingClientRect();
+      bringIntoView(byId("effects-box"), { top, bottom }, byId("effects").tHead.offsetHeight);
+    }
   }
 
   /** Show a number and its bar, from and of a share of the width; what stays as it is costs a long sentence no time. */
@@ -125,11 +128,6 @@ const effectsView = ({ apart, byId, current, element, inflate, name, number, opt
     if (all.join() === order) return; // rows that stay are not moved
     order = all.join();
     byId("effects").tBodies[0].append(...all.map((c) => rows[c].row));
-  }
-  function bringIntoView(row) {
-    const box = byId("effects-box"), head = byId("effects").tHead.offsetHeight;
-    if (row.offsetTop - head < box.scrollTop) box.scrollTop = row.offsetTop - head;
-    else if (row.offsetTop + row.offsetHeight > box.scrollTop + box.clientHeight) box.scrollTop = row.offsetTop + row.offsetHeight - box.clientHeight;
   }
 
   // ---- in words ----
@@ -175,7 +173,7 @@ const effectsView = ({ apart, byId, current, element, inflate, name, number, opt
   }
 
   // ---- choices ----
-  byId("effect-on").addEventListener("change", (event) => select(Number(event.target.value), -1));
+  byId("effect-on").addEventListener("change", (event) => select(Number(event.target.value), -1, { follows: true }));
   byId("effect-order").addEventListener("change", () => { paint(); byId("effects-box").scrollTop = 0; });
   byId("effects-box").addEventListener("mouseleave", () => select(state.row, -1));
   byId("effects-box").addEventListener("keydown", (event) => {
@@ -185,7 +183,7 @@ const effectsView = ({ apart, byId, current, element, inflate, name, number, opt
     event.preventDefault();
     const inOrder = order.split(",").map(Number), place = inOrder.indexOf(state.column) + by[1];
     const row = Math.min(Math.max(state.row + by[0], -1), shown().rows.length - 1);
-    select(row, by[1] ? inOrder[Math.min(Math.max(place, 0), inOrder.length - 1)] : state.column);
+    select(row, by[1] ? inOrder[Math.min(Math.max(place, 0), inOrder.length - 1)] : state.column, { follows: true });
   });
 
   return { load, draw, paint, describe };

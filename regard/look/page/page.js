@@ -12,14 +12,14 @@
       choice: "What is shown", kind: "Attention", layer: "Layer", head: "Head", unit: "Unit", scale: "Shade", one: "0 to 1", largest: "up to the largest", words: "words",
       pieces: "sub-word pieces", views: "Views", matrix: "Matrix", columns: "Two columns", grid: "All heads", table: "Numbers",
       cross: "encoder-decoder", encoder: "encoder, to itself", decoder: "decoder, to itself", mean: "mean of all",
-      of: "of", probability: "probability", entropy: "entropy", bits: "bits", attends: "attends to",
+      of: "of", probability: "probability", entropy: "entropy", bits: "bits", attends: "attends to", attended: "is attended to most by",
       heaviest: "the five heaviest of each row", rows: "rows", read: "Read so far",
       noteCross: "A row is the distribution over the source used to predict its word of the translation.",
       noteEncoder: "A row is how much a source word takes from each source word.",
       noteDecoder: "A row is the distribution over the words before it used to predict its word.",
       noteWords: "Pieces are merged to words: the sum over those attended to, the mean over those attending.",
       notePieces: "Sub-word pieces, as the model reads them.",
-      noteSpecial: "Special tokens are grey; they are counted, never left out. The bar under a word of the translation is the probability the model gave it.",
+      noteSpecial: "Special tokens are grey and slanted; they are counted, never left out. The bar under a word of the translation is the probability the model gave it.",
       matrixLabel: "attention matrix; arrow keys move over its cells, and the tab Numbers has it as a table",
       footer: "Weights before dropout, from one pass over the finished translation; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
       carried: "To stay small this page carries only: ", layers: "layers", heads: "heads",
@@ -39,13 +39,13 @@
       // What an encoder's page says in other words: there is one text and no translation.
       alone: {
         source: "Text", translation: "Text", position: "Word of the text", noteEncoder: "A row is how much its word takes from each word.",
-        noteSpecial: "Special tokens are grey; they are counted, never left out.",
+        noteSpecial: "Special tokens are grey and slanted; they are counted, never left out.",
         footer: "Weights before dropout, from one pass over the text; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
       },
       // And a language model's: its one text is what it writes.
       written: {
         translation: "Text", target: "Text", position: "Word of the text", decoder: "decoder, to the words before",
-        noteSpecial: "Special tokens are grey; they are counted, never left out. The bar under a word is the probability the model gave it.",
+        noteSpecial: "Special tokens are grey and slanted; they are counted, never left out. The bar under a word is the probability the model gave it.",
         footer: "Weights before dropout, from one pass over the text; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
       },
     },
@@ -56,14 +56,14 @@
       choice: "O que se mostra", kind: "Atenção", layer: "Camada", head: "Cabeça", unit: "Unidade", scale: "Tom", one: "de 0 a 1", largest: "até o maior", words: "palavras",
       pieces: "subpalavras", views: "Vistas", matrix: "Matriz", columns: "Duas colunas", grid: "Todas as cabeças", table: "Números",
       cross: "do decodificador ao codificador", encoder: "do codificador a si mesmo", decoder: "do decodificador a si mesmo", mean: "média de todas",
-      of: "de", probability: "probabilidade", entropy: "entropia", bits: "bits", attends: "olha para",
+      of: "de", probability: "probabilidade", entropy: "entropia", bits: "bits", attends: "olha para", attended: "recebe mais atenção de",
       heaviest: "os cinco maiores de cada linha", rows: "linhas", read: "Lido até aqui",
       noteCross: "Uma linha é a distribuição sobre o original usada para prever a sua palavra da tradução.",
       noteEncoder: "Uma linha é quanto uma palavra do original recebe de cada palavra do original.",
       noteDecoder: "Uma linha é a distribuição sobre as palavras anteriores usada para prever a sua palavra.",
       noteWords: "As subpalavras estão reunidas em palavras: a soma sobre as observadas, a média sobre as que observam.",
       notePieces: "Subpalavras, como o modelo as lê.",
-      noteSpecial: "Os símbolos especiais estão em cinza; contam e nunca são omitidos. A barra sob uma palavra da tradução é a probabilidade que o modelo lhe deu.",
+      noteSpecial: "Os símbolos especiais estão em cinza e itálico; contam e nunca são omitidos. A barra sob uma palavra da tradução é a probabilidade que o modelo lhe deu.",
       matrixLabel: "matriz de atenção; as setas percorrem as células, e a aba Números a mostra como tabela",
       footer: "Pesos antes do dropout, de uma passagem pela tradução terminada; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
       carried: "Para ficar pequena, esta página traz apenas: ", layers: "camadas", heads: "cabeças",
@@ -82,12 +82,12 @@
       noteEffects: "Cada palavra é retirada do original, uma de cada vez, e a mesma tradução é pontuada de novo (“leave one out”). 0,7 nat a torna duas vezes menos provável, 2,3 nats dez vezes; uma barra vazada é um ganho. Nada se diz de palavras em conjunto: duas que se substituem podem ambas parecer pouco importantes.",
       alone: {
         source: "Texto", translation: "Texto", position: "Palavra do texto", noteEncoder: "Uma linha é quanto a sua palavra tira de cada palavra.",
-        noteSpecial: "Os símbolos especiais estão em cinza; contam e nunca são omitidos.",
+        noteSpecial: "Os símbolos especiais estão em cinza e itálico; contam e nunca são omitidos.",
         footer: "Pesos antes do dropout, de uma passagem pelo texto; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
       },
       written: {
         translation: "Texto", target: "Texto", position: "Palavra do texto", decoder: "do decodificador às palavras anteriores",
-        noteSpecial: "Os símbolos especiais estão em cinza; contam e nunca são omitidos. A barra sob uma palavra é a probabilidade que o modelo lhe deu.",
+        noteSpecial: "Os símbolos especiais estão em cinza e itálico; contam e nunca são omitidos. A barra sob uma palavra é a probabilidade que o modelo lhe deu.",
         footer: "Pesos antes do dropout, de uma passagem pelo texto; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
       },
     },
@@ -178,10 +178,12 @@
   // A line runs as its first letter does; dir="auto" does not see into the words, which have directions of their own.
   const direction = (text) => (/^[^\p{L}]*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u.test(text) ? "rtl" : "ltr");
 
-  function heaviest(r, count) {
-    const order = shown.columns.map((_, c) => c).sort((a, b) => at(r, b) - at(r, a));
-    return order.slice(0, count).map((c) => `${apart(name(shown.columns[c]))} ${number(at(r, c))}`).join(" · ");
+  /** The words of a row (or column) with the largest of its weights. */
+  function heaviest(tokens, weight, count) {
+    const order = tokens.map((_, i) => i).sort((a, b) => weight(b) - weight(a));
+    return order.slice(0, count).map((i) => `${apart(name(tokens[i]))} ${number(weight(i))}`).join(" · ");
   }
+  const heaviestOfRow = (r, count) => heaviest(shown.columns, (c) => at(r, c), count);
 
   function entropy(r) {
     let bits = 0;
@@ -262,22 +264,57 @@
     else select(-1, -1);
   }
 
-  function select(row, column, { fromPlayer = false } = {}) {
+  /** Choose a row, a column, both or neither (-1). What follows: the choice was not pointed at, so it may be out of sight. */
+  function select(row, column, { fromPlayer = false, follows = fromPlayer } = {}) {
     if (!fromPlayer) pause();
     state.row = shown.values ? row : -1; // effects on each word of the translation are not always carried
     state.column = column;
     if (!fromPlayer) reveal(Infinity);
     byId("time").value = row + 1;
     paintSelection();
+    if (follows) follow();
+  }
+
+  const wordsOf = (side) => side === "read" ? [null, ...byId("target").children] : [...byId(side).children]; // what was read stands one place later
+
+  /** Bring the chosen words, and their place in the matrix, into sight; of a row alone also the word it attends to most. */
+  function follow() {
+    const [rowSide, columnSide] = shown.sides, { row, column } = state;
+    const show = (element) => {
+      if (!element) return;
+      const { top, bottom } = element.getBoundingClientRect();
+      bringIntoView(element.parentElement, { top: top - 4, bottom: bottom + 4 }); // with the ring around it
+    };
+    const word = wordsOf(rowSide)[row];
+    let other = wordsOf(columnSide)[column];
+    if (word && !other && attendsByWord()) {
+      const most = shown.columns.reduce((best, _, c) => (at(row, c) > at(row, best) ? c : best), 0);
+      other = wordsOf(columnSide)[most];
+      if (other && other.parentElement === word.parentElement) other = null; // one text: the word itself stays in sight
+    }
+    show(other);
+    show(word);
+    if (state.tab !== "matrix" || isEffects()) return;
+    const { x, y } = byId("matrix").getBoundingClientRect(), { cell, left, top } = geometry;
+    const place = {}; // with the headings before the first cell
+    if (row >= 0) Object.assign(place, { top: y + (row && top + row * cell), bottom: y + top + (row + 1) * cell });
+    if (column >= 0) Object.assign(place, { left: x + (column && left + column * cell), right: x + left + (column + 1) * cell });
+    bringIntoView(byId("matrix-scroll"), place);
+  }
+  /** Scroll a box, never the page, to a place that is given as in the window; `covered`: by a heading that stays. */
+  function bringIntoView(box, { top, bottom, left, right }, covered = 0) {
+    const { x, y } = box.getBoundingClientRect();
+    if (top < y + covered) box.scrollTop -= y + covered - top;
+    else if (bottom > y + box.clientHeight) box.scrollTop += bottom - y - box.clientHeight;
+    if (left < x) box.scrollLeft -= x - left;
+    else if (right > x + box.clientWidth) box.scrollLeft += right - x - box.clientWidth;
   }
 
   function paintSelection() {
     if (!shown) return;
     const mix = ramp(shown.values || []), [rowSide, columnSide] = shown.sides;
-    const source = [...byId("source").children], target = [...byId("target").children];
-    for (const element of [...source, ...target]) { untint(element); element.setAttribute("aria-pressed", "false"); }
-    const elements = { source, target, read: [null, ...target] }; // what was read stands one place later
-    const rows = elements[rowSide], columns = elements[columnSide];
+    for (const element of [...wordsOf("source"), ...wordsOf("target")]) { untint(element); element.setAttribute("aria-pressed", "false"); }
+    const rows = wordsOf(rowSide), columns = wordsOf(columnSide);
     if (state.row >= 0) {
       if (attendsByWord()) columns.forEach((element, c) => { if (element && c < shown.columns.length) tint(element, at(state.row, c), mix); });
       rows[state.row].setAttribute("aria-pressed", "true");
@@ -288,7 +325,8 @@
       else if (losses) rows.forEach((element, r) => tint(element, losses[r * length + state.column], lossMix));
       if (columns[state.column]) columns[state.column].setAttribute("aria-pressed", "true");
     }
-    byId("said").textContent = [state.row < 0 ? "" : describe(state.row), isEffects() ? view.describe() : ""].filter(Boolean).join(" — ");
+    const ofColumn = isEffects() ? view.describe() : state.row < 0 && state.column >= 0 ? describeColumn(state.column) : "";
+    byId("said").textContent = [state.row < 0 ? "" : describe(state.row), ofColumn].filter(Boolean).join(" — ");
     if (state.tab === "columns") drawLines();
     if (state.tab === "matrix") drawMatrix();
     if (isEffects()) view.paint();
@@ -298,10 +336,12 @@
   const attendsByWord = () => !isEffects() || shown.kind === "cross";
 
   function describe(row) {
-    const parts = attendsByWord() ? [`${apart(name(shown.rows[row]))} ${say("attends")} ${heaviest(row, 3)}`, `${say("entropy")} ${number(entropy(row), 1)} ${say("bits")}`] : [apart(name(shown.rows[row]))];
+    const parts = attendsByWord() ? [`${apart(name(shown.rows[row]))} ${say("attends")} ${heaviestOfRow(row, 3)}`, `${say("entropy")} ${number(entropy(row), 1)} ${say("bits")}`] : [apart(name(shown.rows[row]))];
     if (shown.sides[0] === "target") parts.push(`${say("probability")} ${number(probabilities()[row])}`);
     return parts.join(" — ");
   }
+
+  const describeColumn = (column) => `${apart(name(shown.columns[column]))} ${say("attended")} ${heaviest(shown.rows, (r) => at(r, column), 3)}`;
 
   // ---- word by word ----
   function reveal(until) {
@@ -364,11 +404,11 @@
     }
     if (font) {
       const face = `${font}px system-ui, "Noto Sans", "DejaVu Sans", sans-serif`;
-      context.font = face;
       context.textBaseline = "middle";
       context.textAlign = "right";
       shown.rows.forEach((token, r) => {
         context.fillStyle = css(shown.rowSpecial[r] ? "--quiet" : "--ink");
+        context.font = shown.rowSpecial[r] ? `italic ${face}` : face;
         context.fillText(short(token), left - 8, top + (r + 0.5) * cell);
       });
       context.textAlign = "left";
@@ -377,6 +417,7 @@
         context.translate(left + (c + 0.5) * cell, top - 6);
         context.rotate(-Math.PI / 3);
         context.fillStyle = css(shown.columnSpecial[c] ? "--quiet" : "--ink");
+        context.font = shown.columnSpecial[c] ? `italic ${face}` : face;
         context.fillText(short(token), 0, 0);
         context.restore();
       });
@@ -512,7 +553,7 @@
     shown.rows.forEach((token, r) => {
       const row = body.insertRow();
       row.append(scoped(name(token), "row", shown.rowSpecial[r]));
-      if (large) row.append(element("td", heaviest(r, 5)));
+      if (large) row.append(element("td", heaviestOfRow(r, 5)));
       else shown.columns.forEach((_, c) => row.append(element("td", number(at(r, c)))));
     });
     byId("table-box").replaceChildren(table);
@@ -552,7 +593,7 @@
   let view = null;
   if (data.sentences[0].effects) {
     TABS.push("effects");
-    view = effectsView({ apart, byId, current, element, inflate, name, number, options, say, select, shown: () => shown, state, where });
+    view = effectsView({ apart, bringIntoView, byId, current, element, inflate, name, number, options, say, select, shown: () => shown, state, where });
   } else for (const id of ["tab-effects", "view-effects"]) byId(id).remove();
 
   function openTab(tab) {
@@ -590,6 +631,7 @@
     pause();
     for (const id of ["back", "play", "forward", "time"]) byId(id).disabled = !shown.values;
     state.row = state.column = -1;
+    byId("time").value = 0;
     fillReader();
     paintSelection();
     draw();
@@ -622,6 +664,7 @@
       button.setAttribute("aria-current", String(i === state.sentence));
       button.addEventListener("click", () => {
         state.sentence = i;
+        for (const side of ["source", "target"]) byId(side).scrollTop = 0;
         for (const each of byId("index-list").querySelectorAll("button")) each.setAttribute("aria-current", String(each === button));
         fillChoices();
         refresh();
@@ -676,7 +719,7 @@
     if (!by) return;
     event.preventDefault();
     const inside = (value, count) => Math.min(Math.max(value, 0), count - 1);
-    select(inside(Math.max(state.row, 0) + (state.row < 0 ? 0 : by[0]), shown.rows.length), inside(Math.max(state.column, 0) + (state.column < 0 ? 0 : by[1]), shown.columns.length));
+    select(inside(Math.max(state.row, 0) + (state.row < 0 ? 0 : by[0]), shown.rows.length), inside(Math.max(state.column, 0) + (state.column < 0 ? 0 : by[1]), shown.columns.length), { follows: true });
   });
   addEventListener("resize", () => { if (state.tab === "columns" && shown) drawLines(); });
 
