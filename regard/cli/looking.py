@@ -121,8 +121,9 @@ def _draw_positions(model: Path, text: list[str] | None, out: Path | None) -> No
 
 def _draw(matrix: "Matrix", model: str, out: Path) -> None:
     from regard.look.matrix import draw_matrix
+    from regard.look.style import missing_line
 
-    draw_matrix(
+    missing = draw_matrix(
         matrix.weights,
         matrix.columns,
         matrix.rows,
@@ -132,6 +133,8 @@ def _draw(matrix: "Matrix", model: str, out: Path) -> None:
         title=f"{model}: {matrix.title}" if model else matrix.title,
         note=matrix.note,
     )
+    if missing:
+        say(missing_line(out, missing))
     say(f"picture: {out}")
 
 

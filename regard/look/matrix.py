@@ -24,7 +24,7 @@ def draw_matrix(
     special_target: Sequence[bool] = (),
     title: str = "",
     note: str = "",
-) -> None:
+) -> set[str]:
     """Draw one head's weights into a PNG, SVG or PDF file.
 
     Args:
@@ -34,6 +34,9 @@ def draw_matrix(
         special_source, special_target: which of them are special tokens, to be written in grey; empty: none.
         title: what model, layer and head this is.
         note: how it was made, in small print below.
+
+    Returns:
+        The characters that no installed font has, for which frames stand; see `style.missing_line`.
 
     Raises:
         ShapeError: names and weights do not fit together, or there are none.
@@ -50,7 +53,8 @@ def draw_matrix(
     scale = cell / _CELL
     width = cell * len(columns) + 0.085 * scale * max(map(len, rows)) + 1.3
     height = cell * len(rows) + 0.085 * scale * max(map(len, columns)) + 1.0
-    with style.picture(path, max(width, 4.2), max(height, 1.8)) as figure:
+    missing: set[str] = set()
+    with style.picture(path, max(width, 4.2), max(height, 1.8), missing) as figure:
         axes = figure.add_subplot()
         image = axes.imshow(weights, cmap=style.RAMP, vmin=0, vmax=1, aspect="equal", interpolation="nearest")
         axes.set_xticks(range(len(columns)), columns, rotation=60, ha="left", rotation_mode="anchor")
@@ -75,6 +79,7 @@ def draw_matrix(
         bar.outline.set_visible(False)  # type: ignore[operator]
         bar.set_ticks([0, 0.5, 1])
         bar.ax.tick_params(length=0, labelsize=8)
+    return missing
 
 
 def _shown(token: str) -> str:

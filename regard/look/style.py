@@ -1,9 +1,12 @@
 """One look for all pictures: colours, sizes, fonts that cover many scripts."""
 
+import logging
+import re
 import textwrap
+import unicodedata
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "regard",  # the same picture gives the same file
 }
 # matplotlib brings DejaVu Sans: Latin, Greek, Cyrillic, Arabic, Hebrew and more. Those that are installed of the others
-# give what it lacks; where none is, a frame stands for the character.
+# give what it lacks, and then those of NOTO that have it; where none does, a frame stands for the character.
 FONTS = (
     "DejaVu Sans",
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Micro Hei", "Hiragino Sans", "PingFang SC",
@@ -40,6 +43,9 @@ FONTS = (
     "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "Noto Sans Ethiopic",
     "Nirmala UI", "Arial Unicode MS",
 )  # fmt: skip
+NOTO = ("Noto Sans", "Noto Serif", "Noto Naskh")  # how the names of families begin that have a script or more each
+_MISSING = r"Glyph (\d+) .*missing from"  # how matplotlib warns
+_SHOWN = 8  # characters of a script that a message names
 # By suffix what keeps the date out of the file.
 _METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
@@ -60,8 +66,11 @@ def check(path: Path | None = None) -> None:
 
 
 @contextmanager
-def picture(path: Path, width: float, height: float) -> Iterator["Figure"]:
+def picture(path: Path, width: float, height: float, missing: set[str] | None = None) -> Iterator["Figure"]:
     """A figure (inches) that no window will ever show; it is written at the end as PNG, SVG or PDF, by suffix.
+
+    Args:
+        missing: gets the characters that no installed font has; see `missing_line`.
 
     Raises:
         MissingDependencyError, InputError: see `check`.
@@ -71,18 +80,91 @@ def picture(path: Path, width: float, height: float) -> Iterator["Figure"]:
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.font_manager import fontManager
+    from matplotlib.text import Text
 
     installed = set(fontManager.get_font_names())
     fonts = {"font.family": [name for name in FONTS if name in installed]}
     with matplotlib.rc_context(SETTINGS | fonts), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
+        warnings.filterwarnings("ignore", _MISSING, UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
+        log = logging.getLogger("matplotlib.font_manager")
+        level = log.level
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=160, bbox_inches="tight", pad_inches=0.1, metadata=_METADATA[path.suffix.lower()])
+            absent = _save(figure, path)
+            more = _fonts_for(absent)
+            if more:
+                families = fonts["font.family"] + more
+                matplotlib.rcParams["font.family"] = families  # of texts that are still to be made, such as ticks
+                for text in figure.findobj(Text):
+                    text.set_fontfamily(families)  # type: ignore[attr-defined]
+                log.setLevel(logging.ERROR)  # that one of them has no bold letters is no news
+                absent = _save(figure, path)
         except OSError as error:
             raise StorageError(f"{path}: the picture could not be written ({error.strerror}).") from error
+        finally:
+            log.setLevel(level)
+        if missing is not None:
+            missing |= absent
+
+
+def _save(figure: "Figure", path: Path) -> set[str]:
+    """Write the file, and say for which characters a frame stands."""
+    absent = set()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.filterwarnings("always", _MISSING, UserWarning)
+        figure.savefig(path, dpi=160, bbox_inches="tight", pad_inches=0.1, metadata=_METADATA[path.suffix.lower()])
+    for each in told:
+        found = re.match(_MISSING, str(each.message))
+        if found:
+            absent.add(chr(int(found[1])))
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    return absent
+
+
+def _fonts_for(characters: set[str]) -> list[str]:
+    """Installed families that have some of these characters, also those that matplotlib does not know yet.
+
+    It keeps a list of fonts from when it first ran, and does not look again when others are installed.
+    """
+    if not characters:
+        return []
+    from matplotlib.font_manager import findSystemFonts, fontManager, get_font
+
+    known = {font.fname for font in fontManager.ttflist}
+    for path in sorted(set(findSystemFonts()) - known):
+        with suppress(OSError, RuntimeError, ValueError):  # of a kind that it cannot read
+            fontManager.addfont(path)
+    wanted, found = {ord(each) for each in characters}, []
+    fonts = {font.name: font.fname for font in reversed(fontManager.ttflist)}  # a file of each family
+    named = [name for name in FONTS if name in fonts]
+    for name in [*named, *sorted(name for name in fonts if name.startswith(NOTO) and name not in FONTS)]:
+        if not wanted:
+            break
+        had = wanted & get_font(fonts[name]).get_charmap().keys()
+        if had:
+            found.append(name)
+            wanted -= had
+    return found
+
+
+def missing_line(path: Path, missing: set[str]) -> str:
+    """For people: which characters of a picture no font has, and what to do."""
+    scripts: dict[str, list[str]] = {}
+    for each in sorted(missing):
+        is_letter = unicodedata.category(each)[0] in "LM"
+        script = unicodedata.name(each, "").split(" ")[0] if is_letter else ""
+        scripts.setdefault(script, []).append(each if each.isprintable() and is_letter else f"U+{ord(each):04X}")
+    parts = []
+    for script, found in scripts.items():
+        shown = " ".join([*found[:_SHOWN], *(["…"] if len(found) > _SHOWN else [])])
+        parts.append(f"{script if script == 'CJK' else script.capitalize()} ({shown})" if script else shown)
+    return (
+        f"{path}: no installed font has {', '.join(parts)}; frames stand for them. "
+        "Install one (Debian: fonts-noto and fonts-noto-cjk) and draw it again."
+    )
 
 
 def write_title(figure: "Figure", title: str) -> None:

@@ -68,6 +68,13 @@ def test_a_picture(run: Command, model: Path, tmp_path: Path, suffix: str) -> No
     assert out.stat().st_size > 1_000
 
 
+def test_a_picture_names_what_no_font_has(run: Command, model: Path, tmp_path: Path) -> None:
+    found = run("look", model, "the \U0010fffd cat", "--out", tmp_path / "look.png")
+    assert (found.status, found.out) == (0, "")
+    assert found.err.startswith(f"{tmp_path / 'look.png'}: no installed font has U+10FFFD; frames stand for them. Inst")
+    assert found.err.count("\n") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

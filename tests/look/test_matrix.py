@@ -12,7 +12,9 @@ from regard.errors import InputError, MissingDependencyError, ShapeError, Storag
 
 pytest.importorskip("matplotlib")
 
+from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager, get_font
 
 from regard.look import style
 from regard.look.matrix import draw_matrix
@@ -109,6 +111,30 @@ def test_a_font_that_is_not_installed_is_not_asked_for(tmp_path: Path, caplog: p
     draw_matrix(weights_of(1, 1), ["猫"], ["gato"], tmp_path / "a.png")
     assert not [record.getMessage() for record in caplog.records if "findfont" in record.getMessage()]
     assert "DejaVu Sans" in style.FONTS
+
+
+def test_a_font_installed_since_matplotlib_listed_them_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fonts = {font.name: font for font in reversed(fontManager.ttflist) if font.name in ("DejaVu Sans", "STIXGeneral")}
+    has = {name: get_font(font.fname).get_charmap().keys() for name, font in fonts.items()}
+    new = chr(max(has["STIXGeneral"] - has["DejaVu Sans"]))
+    monkeypatch.setattr(fontManager, "ttflist", [font for font in fontManager.ttflist if font.name == "DejaVu Sans"])
+    monkeypatch.setattr(style, "NOTO", ("STIX",))
+    monkeypatch.setattr(font_manager, "findSystemFonts", list)
+    path = tmp_path / "a.png"
+    assert draw_matrix(weights_of(1, 2), [new, "x"], ["y"], path) == {new}
+    framed = path.read_bytes()
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [fonts["STIXGeneral"].fname, str(tmp_path / "no.ttf")])
+    assert draw_matrix(weights_of(1, 2), [new, "x"], ["y"], path, title=new) == set()
+    assert path.read_bytes() != framed
+    assert not [record.getMessage() for record in caplog.records if "findfont" in record.getMessage()]
+
+
+def test_what_no_font_has_is_named_with_its_script() -> None:
+    found = style.missing_line(Path("a.png"), {*"नमस", *"我", "\U0010fffd", "\u0007"})
+    assert found.startswith("a.png: no installed font has U+0007 U+10FFFD, Devanagari (न म स), CJK (我); frames stand ")
+    assert "(अ आ इ ई उ ऊ ऋ ऌ …)" in style.missing_line(Path("a.png"), set("अआइईउऊऋऌऍऎ"))
 
 
 def test_a_long_token_is_shortened_and_a_long_title_wrapped(tmp_path: Path, figures: list[Figure]) -> None:
