@@ -459,7 +459,7 @@ def test_looking_from_the_shell(run: Command, folder: Path, tmp_path: Path) -> N
     found = run("look", folder, "the cat sees")
     assert found.lines[0] == "the cat sees"
     assert found.lines[2].startswith("decoder self-attention, mean of layers")
-    assert [line.split()[0] for line in found.lines[-6:-2]] == ["the", "cat", "sees", "‹|endoftext|›"]
+    assert [line.split()[0] for line in found.lines[-7:-3]] == ["the", "cat", "sees", "‹|endoftext|›"]
     page = run("look", folder, "the cat sees", "a dog sings", "--out", tmp_path / "look.html")
     assert page.status == 0
     assert "gpt: the cat sees</title>" in (tmp_path / "look.html").read_text(encoding="utf-8")
