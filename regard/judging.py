@@ -8,7 +8,7 @@ import numpy as np
 
 from regard import prediction
 from regard.data.labelled import LabelledSet, TagSpan
-from regard.data.text_tokens import TextIds
+from regard.data.text_tokens import TextIds, that_fit
 from regard.errors import DataError
 from regard.evaluation import labels as label_scores
 from regard.evaluation.calibration import log_softmax
@@ -50,9 +50,7 @@ def judge(
     """
     if inputs is None:
         inputs = engine.tokens.encode_all(rows.texts)
-    kept = [row for row, read in enumerate(inputs) if len(read) <= engine.max_length]
-    if not kept:
-        raise DataError(f"none of {len(rows):,} texts fits into {engine.max_length:,} tokens. Split them first.")
+    kept = that_fit(inputs, engine.max_length)
     texts, gold = [rows.texts[row] for row in kept], [rows.labels[row] for row in kept]
     inputs = [inputs[row] for row in kept]
     logits = engine.logits(inputs)

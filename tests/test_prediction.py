@@ -53,14 +53,18 @@ def test_a_class_has_the_largest_share(tokens: TextTokens) -> None:
     assert found[0].probabilities == pytest.approx({"a": 0.1, "b": 0.6, "c": 0.3})
 
 
-def test_a_word_has_the_label_of_its_first_piece(tokens: TextTokens) -> None:
-    text = "the cats, to"
-    read = tokens.encode(text)
-    assert tokens.pieces(read.ids) == ["[CLS]", "the", "cat", "##s", "[UNK]", "to", "[SEP]"]
+def planted_tags(tokens: TextTokens, text: str) -> np.ndarray:
+    """Logits that give "the", "##s" and "," the first label, "cat" and "to" the second, each with a share of 0.75."""
+    assert tokens.pieces(tokens.encode(text).ids) == ["[CLS]", "the", "cat", "##s", "[UNK]", "to", "[SEP]"]
     logits = np.zeros((7, 2))
     for place, label in ((1, 0), (2, 1), (3, 0), (4, 0), (5, 1)):
         logits[place, label] = np.log(3)
-    (words,) = prediction.tag(Planted(tokens, [logits]), ["O", "X"], [text])
+    return logits
+
+
+def test_a_word_has_the_label_of_its_first_piece(tokens: TextTokens) -> None:
+    text = "the cats, to"
+    (words,) = prediction.tag(Planted(tokens, [planted_tags(tokens, text)]), ["O", "X"], [text])
     assert [(word.text, word.label) for word in words] == [("the", "O"), ("cats", "X"), (",", "O"), ("to", "X")]
     assert all(text[word.first : word.end] == word.text for word in words)
     assert words[1].probability == pytest.approx(0.75)
@@ -80,12 +84,7 @@ def test_tags_of_words_make_entities() -> None:
 
 def test_words_that_are_given_have_the_label_at_their_first_character(tokens: TextTokens) -> None:
     text = " the  cats, \x01 to"
-    read = tokens.encode(text)
-    assert tokens.pieces(read.ids) == ["[CLS]", "the", "cat", "##s", "[UNK]", "to", "[SEP]"]
-    logits = np.zeros((7, 2))
-    for place, label in ((1, 0), (2, 1), (3, 0), (4, 0), (5, 1)):
-        logits[place, label] = np.log(3)
-    (words,) = prediction.tag(Planted(tokens, [logits]), ["O", "X"], [text], split=True)
+    (words,) = prediction.tag(Planted(tokens, [planted_tags(tokens, text)]), ["O", "X"], [text], split=True)
     assert [(word.text, word.label) for word in words] == [("the", "O"), ("cats,", "X"), ("\x01", "O"), ("to", "X")]
     assert [word.probability for word in words] == pytest.approx([0.75, 0.75, 0, 0.75])
     assert all(text[word.first : word.end] == word.text for word in words)

@@ -13,6 +13,7 @@ import typer
 
 from regard.cli.options import FromOption, JsonOption, ReverseOption, ToOption, refuse_options, say
 from regard.errors import ConfigError, InputError
+from regard.formats.files import exists
 from regard.streams import stdin_chunks, writer
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def look(
     if target is not None and not target.strip():
         raise InputError("--target is empty. Give a translation, or leave it out for the model's own.")
     for each in text or []:
-        if _is_file(each):
+        if exists(Path(each)) and Path(each).is_file():
             raise InputError(f"{each}: is a file. Give its lines as standard input: < {each}")
     texts = text or [line for chunk in stdin_chunks() for line in chunk if line.strip()]
     if not texts or (len(texts) > 1 and (not is_page or target)):
@@ -273,9 +274,10 @@ def align(
         pairs, dev_pairs = ([turned_pair(pair) for pair in each] for each in (pairs, dev_pairs))
     if empty := sum(not pair.has_both_sides for pair in pairs):
         say(f"{empty:,} of {len(pairs):,} pairs could not be used; the line of links of each is empty.")
-    wrong = None
-    for each, read in ((loaded, pairs), (other, [turned_pair(pair) for pair in pairs])):
-        wrong = (first_too_long(each, read[: wrong.row if wrong else None]) if each else None) or wrong
+    too_long = [first_too_long(loaded, pairs)]
+    if other is not None:
+        too_long.append(first_too_long(other, [turned_pair(pair) for pair in pairs]))
+    wrong = min(filter(None, too_long), key=lambda error: error.row, default=None)
     if wrong is not None and (gold or as_json or not wrong.row):
         raise wrong
     report = align_pairs(
@@ -379,13 +381,6 @@ def heads(
     typer.echo("\n".join(roles_of.table(measured)))
     if found is not None:
         typer.echo("\n".join(["", *roles_of.found_lines(find, found)]))
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):  # too long for a name, or with a zero byte
-        return False
 
 
 def _from_zero(number: int | None) -> int | None:

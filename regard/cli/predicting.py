@@ -143,12 +143,12 @@ def _halves(line: str, row: int) -> tuple[str, str]:
 
 
 def _line(text: str, found: "Prediction", as_json: bool) -> str:
-    from regard.prediction import entities
-
     if as_json:
         if isinstance(found, float):
             row: dict = {"value": found}
         elif isinstance(found, list):
+            from regard.prediction import entities
+
             marked = [asdict(entity) for entity in entities(text, found)]
             row = {"words": [asdict(word) for word in found], "entities": marked}
         else:

@@ -18,7 +18,7 @@ from regard import formats
 from regard.data.filters import FilterReport, Filters, RowFilter
 from regard.errors import DataError
 from regard.formats import Row
-from regard.formats.files import kind_suffix
+from regard.formats.files import exists, kind_suffix
 from regard.formats.languages import best_match
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def check_apart(dev: Sequence[str], test: Sequence[str]) -> None:
             same = (first.world_split or "dev") == (second.world_split or "test")
         else:
             paths = [path_and_weight(each)[0] for each in (name, other)]
-            same = all(map(_exists, paths)) and paths[0].samefile(paths[1])
+            same = all(map(exists, paths)) and paths[0].samefile(paths[1])
         if same:
             named = name if name == other else f"{name} and {other}"
             raise DataError(
@@ -306,7 +306,7 @@ def path_and_weight(argument: str) -> tuple[Path, float | None]:
     """The file an argument names, and its weight if it has one."""
     head, colon, tail = argument.rpartition(":")
     try:
-        weight = float(tail) if colon and head and not _exists(Path(argument)) else None
+        weight = float(tail) if colon and head and not exists(Path(argument)) else None
     except ValueError:  # a colon in a name
         weight = None
     if weight is None:
@@ -322,7 +322,7 @@ def path_and_weight(argument: str) -> tuple[Path, float | None]:
 def _world_source(argument: str) -> DataSource | None:
     """The part of the built-in corpus that an argument names; None: it names none, or there is a file of that name."""
     name, colon, number = argument.partition(":")
-    if name not in _WORLD_SPLITS or (_exists(Path(argument)) and Path(argument).is_file()):
+    if name not in _WORLD_SPLITS or (exists(Path(argument)) and Path(argument).is_file()):
         return None
     if colon and not (number.isascii() and number.isdigit() and int(number[:19]) > 0):
         raise DataError(
@@ -330,13 +330,6 @@ def _world_source(argument: str) -> DataSource | None:
             f"such as {name}:{WORLD_PAIRS}."
         )
     return DataSource(world_pairs=int(number[:19]) if colon else WORLD_PAIRS, world_split=_WORLD_SPLITS[name])
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a name longer than any file's
-        return False
 
 
 def _world_rows(count: int, split: Split, seed: int) -> Iterator[Row]:
@@ -349,7 +342,7 @@ def _world_rows(count: int, split: Split, seed: int) -> Iterator[Row]:
 
 
 def _alone(path: Path) -> DataError:
-    if not _exists(path):
+    if not exists(path):
         return DataError(f"{path}: there is no such file. Check the name and the folder you are in.")
     return DataError(
         f"{path}: a plain text file without a partner. Plain files come in twos, source then target. "

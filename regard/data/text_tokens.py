@@ -202,6 +202,21 @@ class TextTokens:
             raise ModelError(f"{folder}: {error}") from error
 
 
+def that_fit(inputs: Sequence[TextIds], max_length: int, what: str = "texts") -> list[int]:
+    """The numbers of the texts that a model takes whole.
+
+    Raises:
+        DataError: there is none; `what` says of which texts.
+    """
+    kept = [row for row, read in enumerate(inputs) if len(read) <= max_length]
+    if not kept:
+        raise DataError(
+            f"none of {len(inputs):,} {what} fits into {max_length:,} tokens. Split them first, or lengthen a BERT or "
+            "BigBird as it is fine-tuned: --set model.max_length=4096"
+        )
+    return kept
+
+
 def _alphabet(tokenizer: tokenizers.Tokenizer, texts: Iterable[str]) -> list[str]:
     """The most frequent letters, in order; rarer ones of other scripts would fill the vocabulary."""
     counts: Counter[str] = Counter()

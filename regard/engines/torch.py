@@ -136,7 +136,7 @@ class TorchEngine:
             targets: without bos and eos.
 
         Returns:
-            For each pair (T + 1, S); the last row is of eos. A pair costs as much as scoring it S times.
+            For each pair (T + 1, S); the last row is of eos. The output layer is asked T + 1 times S times a pair.
 
         Raises:
             ModelError: the model has no attention to its source.

@@ -56,6 +56,14 @@ def kind_suffix(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; what cannot be a name is none."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte
+        return False
+
+
 def read_blocks(path: Path) -> Iterator[bytes]:
     """The decompressed bytes of a file in blocks of 1 to `BLOCK_BYTES` bytes.
 

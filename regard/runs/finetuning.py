@@ -12,7 +12,7 @@ import torch
 from regard.config import from_dict, refuse_idle
 from regard.data import labelled
 from regard.data.labelled import LabelledSet, LabelTask, check_task
-from regard.data.text_tokens import TextIds, TextTokens
+from regard.data.text_tokens import TextIds, TextTokens, that_fit
 from regard.engines.encoder import EncoderEngine
 from regard.errors import ConfigError, DataError, ModelError
 from regard.evaluation.calibration import temperature
@@ -188,14 +188,13 @@ class Finetuning:
         if self.task == "regress":  # the head learnt in units of the labels' spread around their mean
             weights["head.output.weight"] = weights["head.output.weight"] * spread
             weights["head.output.bias"] = weights["head.output.bias"] * spread + mean
+        model.load_state_dict(weights, strict=False)  # all parameters; buffers are not kept
         if self.task in ("classify", "pair"):
-            model.load_state_dict(weights, strict=False)  # all parameters; buffers are not kept
             found = judge(EncoderEngine(model, tokens), labels, dev, inputs=dev_inputs, resamples=0).classes
             assert found is not None
             model.config = dataclasses.replace(model.config, temperature=temperature(*found))
         change = ""
         if teacher is not None:
-            model.load_state_dict(weights, strict=False)
             change = self._beside_teacher(model, teacher, tokens, dev, dev_inputs, plan.dev_metric, best)
         card = write_label_card(settings, model, len(train_rows), len(dev), best, change, facts)
         save_encoder(self.folder.path / "model", model, weights, tokens, card)
@@ -268,12 +267,7 @@ class Finetuning:
             DataError: there is none.
         """
         inputs = tokens.encode_all(dev.texts)
-        kept = [row for row, read in enumerate(inputs) if len(read) <= limit]
-        if not kept:
-            raise DataError(
-                f"none of {len(dev):,} dev texts fits into {limit:,} tokens. Split them, or lengthen a BERT or "
-                "BigBird: --set model.max_length=4096"
-            )
+        kept = that_fit(inputs, limit, "dev texts")
         if too_long := len(dev) - len(kept):
             self.reporter.note(f"{too_long:,} of {len(dev):,} dev texts have more than {limit:,} tokens: not judged.")
         return dev.select(numpy.array(kept)), [inputs[row] for row in kept]

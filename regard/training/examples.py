@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regard.data.labelled import LabelledSet, TagSpan
 from regard.data.subwords import flatten
-from regard.data.text_tokens import TextIds
+from regard.data.text_tokens import TextIds, that_fit
 from regard.errors import DataError
 from regard.nn.padded import Padded
 from regard.training.batches import gather
@@ -117,9 +117,7 @@ def encode_labelled(
         DataError: a label is none of these, or no text fits.
     """
     number_of = {label: number for number, label in enumerate(labels)}
-    kept = [row for row, read in enumerate(inputs) if len(read) <= max_length]
-    if not kept:
-        raise DataError(f"none of {len(rows):,} texts fits into {max_length:,} tokens. Split them first.")
+    kept = that_fit(inputs, max_length)
     found: list[list[tuple[int, float]]] = []
     for row in kept:
         label = rows.labels[row]
