@@ -36,16 +36,19 @@ FINDABLE = {
     "candidate": "candidate",
     "previous": "previous",
     "next": "next",
+    "repeated": "repeated",
     "alignment": "aligned",
 }
 _NUM_RANKED = 5  # heads that are shown of those that were chosen from
 ABOUT_PRONOUNS = ("coreference", "candidate")
+_OF_LANGUAGE_MODELS = ("previous", "repeated")
 _NEEDED = {
     "coreference": "antecedents: world:1000, or a file of GAP, WinoMT or Winogender",
     "candidate": "antecedents: world:1000, or a file of GAP, WinoMT or Winogender",
     "alignment": "gold alignments, such as world:1000",
     "previous": "a model with attention within a sentence",
     "next": "a model with an encoder's attention",
+    "repeated": "attention within a sentence, and sentences in which a word stands twice",
 }
 
 
@@ -171,10 +174,9 @@ def find(
     """
     if what not in FINDABLE:
         raise InputError(f"there is no role {what!r} to find. Known are {', '.join(FINDABLE)}.")
-    if isinstance(model, LanguageModel) and what != "previous":
-        raise InputError(
-            f"{model.name}: {model.kind} is not measured for {what}. Of its heads --find previous is known."
-        )
+    if isinstance(model, LanguageModel) and what not in _OF_LANGUAGE_MODELS:
+        known = " and ".join(f"--find {each}" for each in _OF_LANGUAGE_MODELS)
+        raise InputError(f"{model.name}: {model.kind} is not measured for {what}. Of its heads are known {known}.")
     name = FINDABLE[what]
 
     on_test = measured or measure(model, test)

@@ -204,10 +204,28 @@ def test_the_planted_head_is_found(planted: Any, what: str, name: str) -> None:
     assert heads.found_lines(what, found)[0] == f"{what}: {name}, chosen on dev (1.000), on test 1.000"
 
 
+def test_the_head_that_looks_at_other_places_of_a_word_is_found(planted: Any) -> None:
+    """Of "cat cat" each of two encoder heads sees one place from the other; the decoder sees the first alone."""
+    twice = replace(
+        WITHOUT_GOLD,
+        source="cat cat saw it .",
+        source_words=("cat", "cat", "saw", "it", "."),
+        target="gato gato viu ele .",
+        target_words=("gato", "gato", "viu", "ele", "."),
+    )
+    found = heads.find(planted, "repeated", [twice], [twice], seeds=0)
+    assert [(each.roles.name, each.dev) for each in found.ranking[:3]] == [
+        ("decoder 1.1", 1),
+        ("encoder 1.1", 0.5),
+        ("encoder 1.2", 0.5),
+    ]
+
+
 def test_what_cannot_be_found(planted: Any) -> None:
     alone = replace(WITHOUT_GOLD, target=None, target_words=())
     with pytest.raises(
-        InputError, match=r"no role 'syntax' to find\. Known are coreference, candidate, previous, next, alignment"
+        InputError,
+        match=r"no role 'syntax' to find\. Known are coreference, candidate, previous, next, repeated, alignment",
     ):
         heads.find(planted, "syntax", [PAIR], [PAIR])
     for dev, test, side in (([WITHOUT_GOLD], [PAIR], "dev"), ([PAIR], [WITHOUT_GOLD], "test")):
@@ -353,6 +371,9 @@ def test_a_language_models_heads_are_measured_on_texts(run: Command, tmp_path: P
         assert each["measures"]["previous"] == pytest.approx(np.mean(previous), abs=1e-5)
     (tmp_path / "dev.tsv").write_text("the bird sings\tx\n")
     find = ("heads", folder, tmp_path / "pairs.tsv", "--dev", tmp_path / "dev.tsv", "--untrained", 1, "--find")
-    assert "a language model is not measured for next. Of its heads --find previous is" in run(*find, "next").err
+    assert (
+        "a language model is not measured for next. Of its heads are known --find previous and --find"
+        in run(*find, "next").err
+    )
     found = run(*find, "previous")
     assert (found.status, "previous: decoder " in found.out) == (0, True), found.err

@@ -17,7 +17,7 @@ for seed in 1 2 3; do
             name=$(basename "$base")-$count-$seed
             [ -f "$scores/$name.json" ] && continue
             regard finetune "$base" "${files[@]}" --dev "$data/dev.tsv" --task classify -c "$here/curve.toml" \
-                --set training.max_steps="$steps" --set training.seed="$seed" --out "$scores/$name"
+                --set training.max_steps="$steps" --set training.validate_every=$((steps / 10)) --set training.seed="$seed" --out "$scores/$name"
             regard evaluate "$scores/$name" "$data/test.tsv" --json > "$scores/$name.part"
             mv "$scores/$name.part" "$scores/$name.json"
         done

@@ -315,7 +315,8 @@ def heads(
         ),
     ] = None,
     find: Annotated[
-        str, typer.Option(help="Which head does it best: coreference, candidate, alignment, previous or next.")
+        str,
+        typer.Option(help="Which head does it best: coreference, candidate, alignment, previous, next or repeated."),
     ] = "",
     dev: Annotated[str, typer.Option(help="With --find, DATA to choose the head on (world:500).")] = "",
     reverse: ReverseOption = False,
