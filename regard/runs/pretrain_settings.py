@@ -13,6 +13,8 @@ from regard.nn.layers import fast_in_bf16
 from regard.runs.sizes import ALL_SIZES, DECODER_SIZES, Sizes
 from regard.training.plan import TrainingPlan
 
+_SHORT = {"short_length": 32, "short_share": 0.15}  # of `ModelSettings`, where nothing was said
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusSettings:
@@ -41,6 +43,10 @@ class ModelSettings(Sizes):
     # Tokens read at once, an encoder's special ones counted; from nothing all it will ever read. 0: of a new BigBird,
     # GPT-2 or GPT-3 as many as its size has, else 128.
     max_length: int = 0
+    # An encoder that begins from nothing reads shorter stretches for the first of the steps, where a word's neighbours
+    # are sooner found, if max_length is twice as much or more.
+    short_length: int = 32  # tokens read at once then
+    short_share: float = 0.15  # of the steps; 0: none
     dropout: float = 0.1  # from nothing
     mask_share: float = 0.15  # of an encoder's tokens, that are to be guessed
     whole_words: bool = False  # mask all pieces of a word together
@@ -58,11 +64,16 @@ class ModelSettings(Sizes):
             )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"model.dropout must be at least 0 and below 1, got {self.dropout}")
+        if self.short_length < 8 or not 0 <= self.short_share <= 1:
+            raise ConfigError(
+                f"model.short_length must be at least 8 and model.short_share from 0 to 1, got {self.short_length} and "
+                f"{self.short_share}"
+            )
         if Path(self.base).exists():
-            idle = {"vocab_size": 0, "lowercase": True, "dropout": 0.1}
+            idle = {"vocab_size": 0, "lowercase": True, "dropout": 0.1, **_SHORT}
             refuse_idle(self, idle, f"{self.base} keeps what it has", "[model]")
         elif self.base in DECODER_SIZES:
-            idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False, "next_sentence": None}
+            idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False, "next_sentence": None, **_SHORT}
             refuse_idle(self, idle, "a language model reads letters as they are and masks none", "[model]")
 
     def with_length(self) -> "ModelSettings":
@@ -76,7 +87,7 @@ class ModelSettings(Sizes):
 
 
 # In the [model] table, of a base.
-_FIXED = ("vocab_size", "lowercase", "dropout", "mask_share", "whole_words", "next_sentence")
+_FIXED = ("vocab_size", "lowercase", "dropout", "mask_share", "whole_words", "next_sentence", *_SHORT)
 
 
 def settings_on(tables: Mapping[str, Mapping[str, Any]], base: str, where: str) -> tuple[ModelSettings, dict[str, Any]]:

@@ -206,6 +206,13 @@ class Pretraining:
 
     # Encoders
 
+    def _short_tokens(self, length: int) -> int:
+        """Tokens of text that are read in short stretches before all else."""
+        if not self.from_nothing or length < 2 * self.model.short_length:
+            return 0
+        plan = self.plan
+        return round(self.model.short_share * plan.max_steps * plan.batch_tokens * plan.batches_per_step)
+
     def _reader(self, base: LoadedEncoder | LoadedDecoder | None) -> _Subject:
         assert not isinstance(base, LoadedDecoder)
         if base is None:
@@ -224,8 +231,8 @@ class Pretraining:
         def lesson(train: Corpus, dev: Corpus) -> Lesson:
             if self.model.next_sentence:
                 _check_documents({"training": train, "dev": dev})
-            ours, theirs = (MaskedCorpus(side, masking, length, seed) for side in (train, dev))
-            found = MaskedLesson(ours, theirs, tokens, self.plan)
+            ours = MaskedCorpus(train, masking, length, seed, self.model.short_length, self._short_tokens(length))
+            found = MaskedLesson(ours, MaskedCorpus(dev, masking, length, seed), tokens, self.plan)
             return found if self.distil is None else DistilledLesson(found, teacher, self.distil)
 
         def save(folder: Path, weights: Mapping[str, Tensor], card: str) -> None:

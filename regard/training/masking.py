@@ -54,14 +54,24 @@ class MaskedCorpus:
     masking: Masking
     max_length: int  # of a stretch with its special tokens
     seed: int
+    short_length: int = 0  # of a stretch as long as `short_tokens` are not read: as many as the first epochs have
+    short_tokens: int = 0
 
     def at(self, epoch: int) -> "MaskedStretches":
         """The stretches of an epoch: no document is crossed; a long one is cut at other places in each epoch.
 
-        Where two parts are read, a stretch of a single token is left out.
+        The first epochs are of short stretches, until there were `short_tokens` of text; the last of these has only as
+        many documents, drawn by chance, as are still needed. Where two parts are read, a stretch of a single token is
+        left out.
         """
         generator = np.random.Generator(np.random.Philox(key=[self.seed, epoch], counter=[0, 0, 0, 2]))
-        found = stretches(self.corpus.spans, self.max_length - self.masking.num_special, generator)
+        documents, length = self.corpus.spans, self.max_length
+        missing = self.short_tokens - epoch * self.corpus.num_tokens
+        if missing > 0:
+            drawn = generator.permutation(len(documents))
+            enough = np.searchsorted(np.cumsum(self.corpus.lengths[drawn]), missing) + 1
+            documents, length = documents[np.sort(drawn[:enough])], self.short_length
+        found = stretches(documents, length - self.masking.num_special, generator)
         if self.masking.ends_sentence is not None:
             found = found[found[:, 1] - found[:, 0] > 1]
         return MaskedStretches(self.corpus, found, self.masking, self.seed, epoch)

@@ -83,6 +83,24 @@ def test_masks_are_a_function_of_seed_and_epoch() -> None:
     assert len(batches) == len(epoch_order(examples.at(0), 50, 1, 0))
 
 
+def test_the_first_epochs_read_short_stretches() -> None:
+    """Of 400 tokens 500 are read in short stretches: all of the first epoch, and whole documents of the second."""
+    corpus = corpus_of(*[40] * 10)
+    examples = MaskedCorpus(corpus, MASKING, 42, 1, short_length=12, short_tokens=500)
+    assert np.diff(examples.at(0).spans).max() == 10
+    assert np.diff(examples.at(0).spans).sum() == 400
+    drawn = examples.at(1)
+    assert np.diff(drawn.spans).max() == 10
+    assert np.bincount(drawn.documents, weights=np.diff(drawn.spans)[:, 0]).tolist().count(40) == 3
+    assert np.diff(drawn.spans).sum() == 120, "the last document is not torn"
+    for epoch in (2, 3):
+        assert examples.at(epoch).spans.tolist() == corpus.spans.tolist()
+    again = MaskedCorpus(corpus, MASKING, 42, 1, short_length=12, short_tokens=500).at(1)
+    assert again.spans.tolist() == drawn.spans.tolist()
+    exact = MaskedCorpus(corpus, MASKING, 42, 1, short_length=12, short_tokens=400)
+    assert exact.at(1).spans.tolist() == corpus.spans.tolist()
+
+
 def test_whole_words_are_masked_whole() -> None:
     starts = np.zeros(100, dtype=bool)
     starts[::3] = True  # ids 6, 9, 12...: words of three tokens
