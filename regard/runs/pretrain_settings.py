@@ -13,7 +13,7 @@ from regard.nn.layers import fast_in_bf16
 from regard.runs.sizes import ALL_SIZES, DECODER_SIZES, Sizes
 from regard.training.plan import TrainingPlan
 
-_SHORT = {"short_length": 32, "short_share": 0.15}  # of `ModelSettings`, where nothing was said
+_SHORT = {"short_length": 20, "short_share": 0.15}  # of `ModelSettings`, where nothing was said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class ModelSettings(Sizes):
     max_length: int = 0
     # An encoder that begins from nothing reads shorter stretches for the first of the steps, where a word's neighbours
     # are sooner found, if max_length is twice as much or more.
-    short_length: int = 32  # tokens read at once then
+    short_length: int = 20  # tokens read at once then
     short_share: float = 0.15  # of the steps; 0: none
     dropout: float = 0.1  # from nothing
     mask_share: float = 0.15  # of an encoder's tokens, that are to be guessed

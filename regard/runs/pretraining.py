@@ -206,12 +206,13 @@ class Pretraining:
 
     # Encoders
 
-    def _short_tokens(self, length: int) -> int:
+    def _short_tokens(self, length: int, num_special: int) -> int:
         """Tokens of text that are read in short stretches before all else."""
-        if not self.from_nothing or length < 2 * self.model.short_length:
+        plan, short = self.plan, self.model.short_length
+        if not self.from_nothing or length < 2 * short:
             return 0
-        plan = self.plan
-        return round(self.model.short_share * plan.max_steps * plan.batch_tokens * plan.batches_per_step)
+        read = self.model.short_share * plan.max_steps * plan.batch_tokens * plan.batches_per_step
+        return round(read * (short - num_special) / short)
 
     def _reader(self, base: LoadedEncoder | LoadedDecoder | None) -> _Subject:
         assert not isinstance(base, LoadedDecoder)
@@ -227,11 +228,17 @@ class Pretraining:
             model = student_of(teacher, self.distil)
         masking = self._masking(tokens)
         length, seed = self._length(model.encoder.config.max_length), self.plan.seed
+        short_tokens = self._short_tokens(length, masking.num_special)
+        if short_tokens:
+            self.reporter.note(
+                f"{self.model.short_length} tokens at once in the first {100 * self.model.short_share:.0f} % of the "
+                "steps: there a word's neighbours are sooner found (model.short_share)."
+            )
 
         def lesson(train: Corpus, dev: Corpus) -> Lesson:
             if self.model.next_sentence:
                 _check_documents({"training": train, "dev": dev})
-            ours = MaskedCorpus(train, masking, length, seed, self.model.short_length, self._short_tokens(length))
+            ours = MaskedCorpus(train, masking, length, seed, self.model.short_length, short_tokens)
             found = MaskedLesson(ours, MaskedCorpus(dev, masking, length, seed), tokens, self.plan)
             return found if self.distil is None else DistilledLesson(found, teacher, self.distil)
 

@@ -38,6 +38,16 @@ def test_positions_start_where_told(kind: str) -> None:
     assert not torch.equal(whole[:, 0] - embedded[:, 0], whole[:, 1] - embedded[:, 1])
 
 
+def test_trainable_positions_may_start_as_waves() -> None:
+    positions = PositionalEmbedding("trainable", 64, 50)
+    positions.start_as_waves(0.02)
+    assert positions.weight.requires_grad
+    assert positions.weight.square().mean().sqrt().item() == pytest.approx(0.02, rel=1e-5)
+    likeness = torch.nn.functional.cosine_similarity(positions.weight[None], positions.weight[:, None], dim=-1)
+    torch.testing.assert_close(likeness[0, 1:-1], likeness[1, 2:])  # the distance alone tells
+    assert likeness[10, 11] > likeness[10, 12] > likeness[10, 14]
+
+
 def test_sinusoids_go_on_beyond_the_table() -> None:
     positions = PositionalEmbedding("sinusoidal", 8, 4)
     torch.testing.assert_close(positions.vectors(3, 10), sinusoids(13, 8)[3:], rtol=0, atol=1e-7)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_model import make_encoder_folder
 from tiny_run import Listener
 
@@ -12,6 +13,7 @@ import regard
 from regard.decoding.options import SearchOptions
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models.folder import load_encoder
+from regard.runs.masked import MaskedLesson
 from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
 from regard.runs.pretraining import Pretraining
 from regard.training.checkpoint import read_weights
@@ -209,6 +211,30 @@ def test_a_run_that_learns_nothing_is_told(tmp_path: Path, text: Path) -> None:
     assert "(now 1e-09)" in listener.notes[-1]
 
 
+def test_the_first_steps_read_short_stretches(tmp_path: Path, text: Path) -> None:
+    """And one that died among them goes on to the same bits, to the long ones too."""
+    lengths: dict[int, set[int]] = {}
+
+    class Watching(MaskedLesson):
+        def loss(self, model: Any, batch: Any) -> Any:
+            lengths.setdefault(len(lengths), set(batch.tokens.lengths.tolist()))
+            return super().loss(model, batch)
+
+    short = {"short_length": 8, "short_share": 0.5}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("regard.runs.pretraining.MaskedLesson", Watching)
+        train(tmp_path / "whole", text, model=short)
+    longest = [max(lengths[step]) for step in range(40)]
+    first_long = next(step for step, length in enumerate(longest) if length > 8)
+    assert 15 <= first_long <= 28, "stretches are a little shorter than they may be"
+    assert max(longest) == 14, "three sentences and two special tokens"
+    with pytest.raises(Killed):
+        train(tmp_path / "died", text, model=short, dies_at=12)
+    train(tmp_path / "died", text, model=short)
+    ours, theirs = (read_weights(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "died"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 def test_a_run_that_died_goes_on_bit_for_bit(tmp_path: Path, text: Path) -> None:
     train(tmp_path / "whole", text, model={"whole_words": True})
     for step in (7, 33):
@@ -273,12 +299,17 @@ def test_how_much_is_read_at_once_is_said_and_follows_the_size(tmp_path: Path, t
     small = {"hidden_size": 16, "num_layers": 1, "num_heads": 2}
     said = notes("bert-tiny", **small)
     assert "bert-tiny reads 128 tokens at once, and never more; to begin with another number: --set model.max_" in said
+    assert "20 tokens at once in the first 15 % of the steps" in said
     assert "tokens at once" not in notes("bert-tiny", max_length=30, **small)
+    assert "20 tokens" not in notes("bert-tiny", short_share=0.0, **small)
+    assert "8 tokens at once in the first 50 %" in notes(
+        "bert-tiny", max_length=30, short_length=8, short_share=0.5, **small
+    )
     said = notes("bigbird-tiny", **small)
     assert "bigbird-tiny reads 4,096 tokens at once" in said
     assert "A document that is a paragraph or a line seldom fills it" in said
     assert "gpt2-small reads 1,024 tokens at once" in notes("gpt2-small", vocab_size=300, **small)
-    assert lengths == [128, 30, 4_096, 1_024]
+    assert lengths == [128, 30, 128, 30, 4_096, 1_024]
     base = make_encoder_folder(tmp_path / "base", task="mask", max_length=200)
     assert f"reads 128 tokens at once of the 200 that {base} takes; --set model.max_length=200" in notes(base)
     assert ModelSettings(base="gpt3-small").with_length().max_length == 2_048
@@ -294,6 +325,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:
             train(tmp_path / "run", text, **idle)
     with pytest.raises(ConfigError, match="mask_share must be above 0 and below 1"):
         train(tmp_path / "run", text, model={"mask_share": 1.0})
+    for wrong in ({"short_length": 7}, {"short_share": 1.1}):
+        with pytest.raises(ConfigError, match=r"short_length must be at least 8 and model\.short_share from 0 to 1"):
+            train(tmp_path / "run", text, model=wrong)
     train(tmp_path / "run", text, max_steps=1)
     other = tmp_path / "other.txt"
     other.write_text(text.read_text() + "the cow moos .\n")
@@ -309,9 +343,11 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:
         ("gpt-tiny", {"mask_share": 0.3}),
         ("gpt-tiny", {"whole_words": True}),
         ("gpt-tiny", {"next_sentence": True}),
+        ("gpt-tiny", {"short_share": 0.3}),
         ("folder", {"vocab_size": 100}),
         ("folder", {"lowercase": False}),
         ("folder", {"dropout": 0.2}),
+        ("folder", {"short_length": 16}),
     ],
 )
 def test_settings_that_would_do_nothing_are_refused(tmp_path: Path, base: str, idle: dict[str, Any]) -> None:
