@@ -13,12 +13,13 @@ from regard.runs.session import Validation
 from regard.runs.verdict import unigram_loss, verdict
 from regard.training.batches import epoch_order
 from regard.training.loss import Losses, masked_loss
-from regard.training.masking import MaskedBatch, MaskedCorpus
+from regard.training.masking import MaskedBatch, MaskedCorpus, in_another_order
 from regard.training.plan import TrainingPlan
 
 _DEV_EPOCH = 0
 _SAMPLES = 3  # dev stretches that are shown at each validation
 _SAMPLE_TOKENS = 40
+_ORDER_TOKENS = 8_000  # of dev on which it is tried what the order of words tells
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,20 @@ class MaskedLesson:
         """Loss and accuracy at masks that are always the same, and whether anything has been learnt."""
         assert model.head is not None
         total = right = count = next_right = next_count = 0
+        straight = shuffled = tried = tried_tokens = 0
         samples: list[tuple[str, str, str]] = []
         for batch in self._dev_batches():
             states = model.encoder.encode(batch.tokens, batch.types).states
-            logits = model.head(states[batch.rows, batch.places]).double()  # (labels, V)
+            logits = model.head(states[batch.rows, batch.places])  # (labels, V)
             guessed = logits.argmax(-1)
-            total += torch.nn.functional.cross_entropy(logits, batch.labels, reduction="sum").item()
+            batch_loss = _loss(logits, batch)
+            total += batch_loss
+            if tried_tokens < _ORDER_TOKENS:
+                states = model.encoder.encode(in_another_order(batch, self.train.masking), batch.types).states
+                shuffled += _loss(model.head(states[batch.rows, batch.places]), batch)
+                straight += batch_loss
+                tried += len(batch.labels)
+                tried_tokens += int(batch.tokens.lengths.sum())
             right += int((guessed == batch.labels).sum())
             count += len(batch.labels)
             if batch.follows is not None and model.next_sentence is not None:
@@ -60,12 +69,17 @@ class MaskedLesson:
             if len(samples) < _SAMPLES:
                 samples.append(self._sample(batch, guessed))
         loss = total / count
-        row = {"dev_loss": loss, "dev_accuracy": 100 * right / count, "dev_unigram_loss": self.unigram_loss}
+        row = {
+            "dev_loss": loss,
+            "dev_accuracy": 100 * right / count,
+            "dev_unigram_loss": self.unigram_loss,
+            "dev_order_gain": (shuffled - straight) / tried,  # nats a label that are lost when the words change places
+        }
         achieved = f"{100 * right / count:.0f} % of the masks right"
         if next_count:
             row["dev_next_accuracy"] = 100 * next_right / next_count
             achieved += f", and {row['dev_next_accuracy']:.0f} % of the next sentences (half by chance)"
-        remark = verdict(loss, self.unigram_loss, self.plan, achieved)
+        remark = verdict(loss, self.unigram_loss, self.plan, achieved, row["dev_order_gain"])
         return Validation(row, "dev_loss", samples, remark)
 
     def _dev_batches(self) -> Iterator[MaskedBatch]:
@@ -88,3 +102,8 @@ class MaskedLesson:
         text = " ".join(self.tokens.pieces(ids[1:])).replace(" ##", "")
         pairs = zip(real, told, strict=True)
         return text, " ".join(real), ", ".join(a if a == b else f"{b} (was: {a})" for a, b in pairs)
+
+
+def _loss(logits: torch.Tensor, batch: MaskedBatch) -> float:
+    """Nats of all labels together."""
+    return torch.nn.functional.cross_entropy(logits.double(), batch.labels, reduction="sum").item()

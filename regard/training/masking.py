@@ -166,6 +166,17 @@ class MaskedStretches(Stretches):
         return found[:size]
 
 
+def in_another_order(batch: MaskedBatch, masking: Masking) -> Padded:
+    """The texts of a batch with all tokens in other places, but for those to be guessed and what frames the text."""
+    ids, lengths = batch.tokens.ids.numpy().copy(), batch.tokens.lengths.numpy()
+    may_move = (np.arange(ids.shape[1]) < lengths[:, None]) & (ids != masking.start_id) & (ids != masking.end_id)
+    may_move[batch.rows.numpy(), batch.places.numpy()] = False
+    generator = np.random.Generator(np.random.Philox(key=[0, 0]))
+    for row, movable in zip(ids, may_move, strict=True):
+        row[movable] = generator.permutation(row[movable])
+    return Padded(torch.from_numpy(ids), batch.tokens.lengths)
+
+
 def sentence_borders(ids: np.ndarray, ends_sentence: np.ndarray) -> np.ndarray:
     """The places within a text where a sentence begins after another: the numbers of their first tokens."""
     ends = ends_sentence[ids]

@@ -26,4 +26,9 @@ def test_frequencies_are_those_of_the_documents(monkeypatch: pytest.MonkeyPatch,
 def test_the_verdict_says_whether_it_learns() -> None:
     plan = TrainingPlan(learning_rate=0.5)
     assert "it learns: 0.40 nats better" in verdict.verdict(4.6, 5.0, plan, "so")
+    unordered = verdict.verdict(4.6, 5.0, plan, "so", order_gain=0.01)
+    assert "by which words a text has (0.40 nats better than by frequency), not yet by their order" in unordered
+    assert "half the training.learning_rate (now 0.5)" in unordered
+    for loss, gain in ((4.6, 0.2), (3.0, 0.01)):
+        assert "it learns" in verdict.verdict(loss, 5.0, plan, "so", order_gain=gain)
     assert "no better than by how often words occur (5.00 nats)" in verdict.verdict(4.9, 5.0, plan, "so")

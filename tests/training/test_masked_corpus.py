@@ -11,7 +11,7 @@ from tiny_model import make_encoder, make_text_tokens
 from regard.data.corpus import Corpus
 from regard.training.batches import Position, batches_from, epoch_order
 from regard.training.loss import masked_loss
-from regard.training.masking import MaskedCorpus, Masking
+from regard.training.masking import MaskedCorpus, Masking, in_another_order
 from regard.training.stretches import stretches
 
 SPECIAL = {"pad_id": 0, "start_id": 2, "end_id": 3, "mask_id": 4}
@@ -99,6 +99,18 @@ def test_the_first_epochs_read_short_stretches() -> None:
     assert again.spans.tolist() == drawn.spans.tolist()
     exact = MaskedCorpus(corpus, MASKING, 42, 1, short_length=12, short_tokens=400)
     assert exact.at(1).spans.tolist() == corpus.spans.tolist()
+
+
+def test_words_change_places_around_those_to_be_guessed() -> None:
+    for masking in (MASKING, PAIRED):
+        batch = MaskedCorpus(corpus_of(30, 12, 25), masking, 40, 1).at(0).batch(np.arange(3))
+        ids, moved = batch.tokens.ids, in_another_order(batch, masking)
+        assert torch.equal(moved.lengths, batch.tokens.lengths)
+        assert torch.equal(moved.ids[batch.rows, batch.places], ids[batch.rows, batch.places])
+        for special in (0, 2, 3):
+            assert torch.equal(moved.ids == special, ids == special)
+        assert torch.equal(moved.ids.sort().values, ids.sort().values), "every text keeps its words"
+        assert ((moved.ids != ids).sum(dim=1) >= torch.tensor([15, 5, 12])).all()
 
 
 def test_whole_words_are_masked_whole() -> None:
