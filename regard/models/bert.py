@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from regard.errors import ConfigError
 from regard.models.protocol import Encoded, Encoder
 from regard.nn.attention import Pattern
-from regard.nn.encoder import INITIAL_STD, EncoderLayer, initialize
+from regard.nn.encoder import EncoderLayer, initialize
 from regard.nn.layers import Activation, Dropout, Embedding, Linear
 from regard.nn.padded import Padded
 from regard.nn.positions import PositionalEmbedding
@@ -91,7 +91,6 @@ class DistilBert(Encoder):
         )
         self.pooler = Linear(size, size) if config.pooled else None
         self.apply(initialize)
-        self.positions.start_as_waves(INITIAL_STD)
 
     def embed(self, tokens: Padded, types: Tensor | None) -> Tensor:
         """Token and position vectors added up, (B, L, hidden)."""

@@ -38,15 +38,14 @@ class PositionalEmbedding(nn.Module):
             self.max_length = max_length
             self.register_buffer("waves", torch.empty(0, hidden_size), persistent=False)  # made when they are needed
 
-    def start_as_waves(self, std: float) -> None:
-        """Let trainable vectors begin as sinusoids, as large as vectors drawn with this standard deviation.
+    def start_as_waves(self) -> None:
+        """Let trainable vectors begin as sinusoids, as large as those that were drawn.
 
         A head that finds the word before one position then finds it before all others; with vectors drawn at random
         each position has to learn alone (Trockman and Kolter 2023 begin so too; figures in results/LOG.md).
         """
-        if not self.weight.is_meta:
-            with torch.no_grad():
-                self.weight.copy_(sinusoids(*self.weight.shape) * (std * 2**0.5))
+        with torch.no_grad():
+            self.weight.copy_(sinusoids(*self.weight.shape) * (2 * self.weight.square().mean()).sqrt())
 
     def vectors(self, first: int, length: int) -> Tensor | None:
         """(length, hidden_size) for positions first, first + 1, ...; None for a model without positions."""

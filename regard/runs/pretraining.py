@@ -254,7 +254,9 @@ class Pretraining:
         )
         arch, config = self._new_config(tokens.vocab_size)
         head = HeadConfig(task="mask", next_sentence=bool(self.model.next_sentence))
-        return TaskModel(ENCODERS[arch][1](config), head), tokens
+        encoder = ENCODERS[arch][1](config)
+        encoder.positions.start_as_waves()
+        return TaskModel(encoder, head), tokens
 
     def _reader_on(self, base: TaskModel) -> TaskModel:
         """The base's encoder under the heads that are taught, its own where it has them."""

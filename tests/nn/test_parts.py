@@ -40,9 +40,10 @@ def test_positions_start_where_told(kind: str) -> None:
 
 def test_trainable_positions_may_start_as_waves() -> None:
     positions = PositionalEmbedding("trainable", 64, 50)
-    positions.start_as_waves(0.02)
+    drawn = positions.weight.square().mean().item()
+    positions.start_as_waves()
     assert positions.weight.requires_grad
-    assert positions.weight.square().mean().sqrt().item() == pytest.approx(0.02, rel=1e-5)
+    assert positions.weight.square().mean().item() == pytest.approx(drawn, rel=1e-5)
     likeness = torch.nn.functional.cosine_similarity(positions.weight[None], positions.weight[:, None], dim=-1)
     torch.testing.assert_close(likeness[0, 1:-1], likeness[1, 2:])  # the distance alone tells
     assert likeness[10, 11] > likeness[10, 12] > likeness[10, 14]

@@ -13,6 +13,7 @@ import regard
 from regard.decoding.options import SearchOptions
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models.folder import load_encoder
+from regard.nn.positions import sinusoids
 from regard.runs.masked import MaskedLesson
 from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
 from regard.runs.pretraining import Pretraining
@@ -76,6 +77,13 @@ def test_it_learns_and_says_so(tmp_path: Path, text: Path) -> None:
     guesses = model.fill(["the cat [MASK] .", "the [MASK] barks ."], 1)
     assert [[mask[0].text for mask in masks] for masks in guesses] == [["purrs"], ["dog"]]
     assert "pipeline_tag: fill-mask" in (tmp_path / "run" / "model" / "README.md").read_text()
+
+
+def test_positions_begin_as_waves(tmp_path: Path, text: Path) -> None:
+    train(tmp_path / "run", text, max_steps=1, learning_rate=1e-9)
+    found, waves = network(tmp_path / "run").positions.weight, sinusoids(20, 128)
+    torch.testing.assert_close(found, waves * (found.norm() / waves.norm()), rtol=0, atol=1e-5)
+    assert found.std().item() == pytest.approx(0.02, rel=0.1)
 
 
 def network(run: Path) -> Any:
