@@ -45,7 +45,8 @@ class PositionalEmbedding(nn.Module):
         each position has to learn alone (Trockman and Kolter 2023 begin so too; figures in results/LOG.md).
         """
         with torch.no_grad():
-            self.weight.copy_(sinusoids(*self.weight.shape) * (2 * self.weight.square().mean()).sqrt())
+            length, hidden_size = self.weight.shape
+            self.weight.copy_(sinusoids(length, hidden_size) * (2 * self.weight.square().mean()).sqrt())
 
     def vectors(self, first: int, length: int) -> Tensor | None:
         """(length, hidden_size) for positions first, first + 1, ...; None for a model without positions."""
