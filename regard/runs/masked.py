@@ -55,8 +55,8 @@ class MaskedLesson:
             batch_loss = _loss(logits, batch)
             total += batch_loss
             if tried_tokens < _ORDER_TOKENS:
-                states = model.encoder.encode(in_another_order(batch, self.train.masking), batch.types).states
-                shuffled += _loss(model.head(states[batch.rows, batch.places]), batch)
+                others = model.encoder.encode(in_another_order(batch, self.train.masking), batch.types).states
+                shuffled += _loss(model.head(others[batch.rows, batch.places]), batch)
                 straight += batch_loss
                 tried += len(batch.labels)
                 tried_tokens += int(batch.tokens.lengths.sum())
