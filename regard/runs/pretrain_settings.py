@@ -43,10 +43,10 @@ class ModelSettings(Sizes):
     # Tokens read at once, an encoder's special ones counted; from nothing all it will ever read. 0: of a new BigBird,
     # GPT-2 or GPT-3 as many as its size has, else 128.
     max_length: int = 0
-    # An encoder that begins from nothing reads shorter stretches for the first of the steps, where a word's neighbours
-    # are sooner found, if max_length is twice as much or more.
-    short_length: int = 20  # tokens read at once then
-    short_share: float = 0.15  # of the steps; 0: none
+    # Tokens that an encoder from nothing reads at once in its first steps, where a word's neighbours are sooner found.
+    # Only if max_length is twice as much or more, and training.max_epochs is not given.
+    short_length: int = 20
+    short_share: float = 0.15  # of the steps that read so few; 0: none
     dropout: float = 0.1  # from nothing
     mask_share: float = 0.15  # of an encoder's tokens, that are to be guessed
     whole_words: bool = False  # mask all pieces of a word together

@@ -207,9 +207,9 @@ class Pretraining:
     # Encoders
 
     def _short_tokens(self, length: int, num_special: int) -> int:
-        """Tokens of text that are read in short stretches before all else."""
+        """Tokens of text that are read in short stretches before all else: none where passes over all text count."""
         plan, short = self.plan, self.model.short_length
-        if not self.from_nothing or length < 2 * short:
+        if not self.from_nothing or length < 2 * short or plan.max_epochs:
             return 0
         read = self.model.short_share * plan.max_steps * plan.batch_tokens * plan.batches_per_step
         return round(read * (short - num_special) / short)

@@ -295,11 +295,13 @@ def test_a_mistaken_text_leaves_the_folder_to_the_right_one(tmp_path: Path, text
 
 
 def test_how_much_is_read_at_once_is_said_and_follows_the_size(tmp_path: Path, text: Path) -> None:
-    def notes(base: Path | str, **model: Any) -> str:
+    def notes(base: Path | str, max_epochs: int = 0, **model: Any) -> str:
         listener, corpus = Listener(), CorpusSettings(train=(str(text),), dev_tokens=100)
         out = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
         chosen = ModelSettings(base=str(base), **model)
-        Pretraining(out, chosen, {**SETTINGS, "max_steps": 1}, corpus, reporter=listener).train()
+        Pretraining(
+            out, chosen, {**SETTINGS, "max_steps": 1, "max_epochs": max_epochs}, corpus, reporter=listener
+        ).train()
         lengths.append(network(out).config.max_length)
         return "\n".join(listener.notes)
 
@@ -310,6 +312,7 @@ def test_how_much_is_read_at_once_is_said_and_follows_the_size(tmp_path: Path, t
     assert "20 tokens at once in the first 15 % of the steps" in said
     assert "tokens at once" not in notes("bert-tiny", max_length=30, **small)
     assert "20 tokens" not in notes("bert-tiny", short_share=0.0, **small)
+    assert "20 tokens" not in notes("bert-tiny", max_epochs=1, **small), "a pass is one over all of the text"
     assert "8 tokens at once in the first 50 %" in notes(
         "bert-tiny", max_length=30, short_length=8, short_share=0.5, **small
     )
@@ -317,7 +320,7 @@ def test_how_much_is_read_at_once_is_said_and_follows_the_size(tmp_path: Path, t
     assert "bigbird-tiny reads 4,096 tokens at once" in said
     assert "A document that is a paragraph or a line seldom fills it" in said
     assert "gpt2-small reads 1,024 tokens at once" in notes("gpt2-small", vocab_size=300, **small)
-    assert lengths == [128, 30, 128, 30, 4_096, 1_024]
+    assert lengths == [128, 30, 128, 128, 30, 4_096, 1_024]
     base = make_encoder_folder(tmp_path / "base", task="mask", max_length=200)
     assert f"reads 128 tokens at once of the 200 that {base} takes; --set model.max_length=200" in notes(base)
     assert ModelSettings(base="gpt3-small").with_length().max_length == 2_048
