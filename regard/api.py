@@ -89,7 +89,12 @@ class Model:
         raise self.refusal("translate")
 
     def predict(
-        self, texts: Sequence[str | tuple[str, str]], *, calibrated: bool = False, split: bool = False
+        self,
+        texts: Sequence[str | tuple[str, str]],
+        *,
+        calibrated: bool = False,
+        split: bool = False,
+        split_long: bool = False,
     ) -> Sequence[Prediction]:
         """What the model was trained to say of texts, or of pairs of texts."""
         raise self.refusal("predict labels")
@@ -255,16 +260,23 @@ class Encoder(Model):
     kind = "an encoder"
 
     def predict(
-        self, texts: Sequence[str | tuple[str, str]], *, calibrated: bool = False, split: bool = False
+        self,
+        texts: Sequence[str | tuple[str, str]],
+        *,
+        calibrated: bool = False,
+        split: bool = False,
+        split_long: bool = False,
     ) -> Sequence[Prediction]:
         """For each text, or pair of texts, its class, its number (where the head has one label), or its tagged words.
 
         Args:
             calibrated: give classes the probability of being right, as it was on the dev set of fine-tuning.
             split: tag the words that stand between spaces, and no others.
+            split_long: read a text that is longer than the model takes in stretches that overlap by a quarter or more,
+                and join what is said of them.
 
         Raises:
-            ModelError: the model has not been trained for such a task.
+            ModelError: the model has not been trained for such a task, or `split_long` is asked of pairs.
             TextError: a text is longer than the model takes, or is one where it has learnt pairs, or a pair where not.
         """
         head = self.engine.model.config
@@ -278,15 +290,18 @@ class Encoder(Model):
             raise self.refusal("give calibrated probabilities: it does not tell classes apart")
         if split and task != "tag":
             raise self.refusal("label words: it does not tag them")
+        if split_long and not all(isinstance(text, str) for text in texts):
+            raise self.refusal("read pairs of texts in stretches: nothing says which of the two to split")
         if task == "classify" and len(labels) == 1:
-            return prediction.regress(self.engine, texts)
+            return prediction.regress(self.engine, texts, split_long=split_long)
         if task == "classify":
-            return prediction.classify(self.engine, labels, texts, head.temperature if calibrated else 1.0)
+            temperature = head.temperature if calibrated else 1.0
+            return prediction.classify(self.engine, labels, texts, temperature, split_long=split_long)
         if task == "tag":
             single = [text for text in texts if isinstance(text, str)]
             if len(single) < len(texts):
                 raise self.refusal("tag pairs of texts")
-            return prediction.tag(self.engine, labels, single, split=split)
+            return prediction.tag(self.engine, labels, single, split=split, split_long=split_long)
         raise self.refusal(
             "predict labels: it has no head for that. Teach it a task first, for example with "
             "`regard finetune MODEL labelled.tsv --task classify --out runs/mine`"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from regard import prediction
+from regard import long_texts, prediction
 from regard.data.labelled import LabelledSet, TagSpan
 from regard.data.text_tokens import TextIds, that_fit
 from regard.errors import DataError
@@ -25,7 +25,7 @@ class Judged:
     gold: list[str]  # of each text, tags with spaces between
     predicted: list[str]
     texts: list[str]  # that were judged
-    too_long: int  # texts that the model cannot take whole; they are not judged
+    too_long: int  # texts that the model cannot take whole; they are judged only where they may be split
     classes: "tuple[np.ndarray, np.ndarray] | None" = None  # of classes: logits (texts, labels) and gold numbers
     unknown_tags: "dict[str, int]" = field(default_factory=dict)  # words whose tag is none of the head's, by tag
 
@@ -37,6 +37,7 @@ def judge(
     *,
     inputs: Sequence[TextIds] | None = None,
     resamples: int = label_scores.RESAMPLES,
+    split_long: bool = False,
 ) -> Judged:
     """Predict every text and score what comes out.
 
@@ -44,18 +45,19 @@ def judge(
         labels: the head's, in the order of its logits; one: it predicts a number.
         inputs: the rows' texts encoded, for who judges them time and again; None: they are encoded here.
         resamples: of the bootstrap that gives the scores their intervals; 0: none.
+        split_long: judge also single texts that are longer than the model takes, read in stretches.
 
     Raises:
         DataError: no text fits into the model, a class is none of the head's, or no tag is one of them.
     """
     if inputs is None:
         inputs = engine.tokens.encode_all(rows.texts)
-    kept = that_fit(inputs, engine.max_length)
+    too_long = sum(len(read) > engine.max_length for read in inputs)
+    kept = list(range(len(inputs))) if split_long else that_fit(inputs, engine.max_length)
     texts, gold = [rows.texts[row] for row in kept], [rows.labels[row] for row in kept]
     inputs = [inputs[row] for row in kept]
-    logits = engine.logits(inputs)
+    logits = long_texts.logits(engine, inputs) if split_long else engine.logits(inputs)
     shown = [text if isinstance(text, str) else " | ".join(text) for text in texts]
-    too_long = len(rows) - len(kept)
     if isinstance(gold[0], tuple):
         spans = [label for label in gold if not isinstance(label, str)]
         words = [

@@ -37,6 +37,7 @@ class LabelReport:
     scores: dict[str, LabelScore]
     loss: float  # nats a label; of numbers the mean squared error
     skipped: dict[str, int]  # texts that were not judged, by reason
+    in_stretches: int  # texts longer than the model takes, judged by what it says of their stretches
     classes: list[ClassRow]  # none for tags and numbers
     calibration_errors: tuple[float, float] | None  # percent, of classes: as they are, and calibrated
     unknown_tags: dict[str, int]  # words whose tag the model has not learnt, by tag; they count as missed
@@ -48,6 +49,8 @@ class LabelReport:
         lines = [
             f"{self.model} on {self.data}: {self.num_texts:,} texts{f' (not judged: {reasons})' if reasons else ''}"
         ]
+        if self.in_stretches:
+            lines.append(f"longer than the model takes, and read in stretches: {self.in_stretches:,}")
         lines.append("")
         lines += [f"  {each.name:<14} {each.value:6.2f}  {each.interval}" for each in self.scores.values()]
         lines.append(f"  {'loss':<14} {self.loss:6.3f}")
@@ -72,14 +75,17 @@ class LabelReport:
         return plain
 
 
-def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair: bool | None = None) -> LabelReport:
+def evaluate_encoder(
+    model: Path, data: Sequence[str], columns: Columns, *, pair: bool | None = None, split_long: bool = False
+) -> LabelReport:
     """Predict the labels of DATA and score them.
 
     Args:
         pair: whether each text is two; None: as the model has learnt.
+        split_long: judge also texts that are longer than the model takes, read in stretches.
 
     Raises:
-        ConfigError: the model has learnt otherwise.
+        ConfigError: the model has learnt otherwise, or pairs are to be split.
         RegardError: of the model or the data.
     """
     encoder = regard.api.load(model)
@@ -89,8 +95,10 @@ def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair
     task: LabelTask = "tag"
     if head.task == "classify":
         task = "pair" if reads_pairs(encoder, pair) else "regress" if len(head.labels) == 1 else "classify"
+    if split_long and task == "pair":
+        raise ConfigError("--split-long is of single texts: nothing says which of a pair to split. Leave it out.")
     rows = labelled.load(data, task, columns)
-    found = judge(encoder.engine, head.labels, rows)
+    found = judge(encoder.engine, head.labels, rows, split_long=split_long)
     classes, errors = [], None
     if found.classes is not None:
         errors = calibration_error(*found.classes), calibration_error(*found.classes, head.temperature)
@@ -102,7 +110,8 @@ def evaluate_encoder(model: Path, data: Sequence[str], columns: Columns, *, pair
         num_texts=len(found.gold),
         scores=found.scores,
         loss=found.loss,
-        skipped={**rows.skipped, "longer than the model takes": found.too_long},
+        skipped={**rows.skipped, "longer than the model takes": 0 if split_long else found.too_long},
+        in_stretches=found.too_long if split_long else 0,
         classes=classes,
         calibration_errors=errors,
         unknown_tags=found.unknown_tags,

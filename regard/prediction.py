@@ -1,6 +1,6 @@
 """What an encoder says of a text: a class, a label for each word, or the words behind its masks.
 
-Nothing is cut: a text that is longer than the model takes is refused.
+Nothing is cut: a text that is longer than the model takes is refused, or read in stretches where that is asked for.
 """
 
 import re
@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from regard import long_texts
 from regard.data.text_tokens import TextIds, TextTokens
 from regard.errors import TextError
 from regard.evaluation import labels as label_scores
@@ -80,17 +81,23 @@ class Guess:
 
 
 def classify(
-    engine: Engine, labels: Sequence[str], texts: Sequence[str | tuple[str, str]], temperature: float = 1.0
+    engine: Engine,
+    labels: Sequence[str],
+    texts: Sequence[str | tuple[str, str]],
+    temperature: float = 1.0,
+    *,
+    split_long: bool = False,
 ) -> list[Classified]:
     """The class of each text, or pair of texts.
 
     Args:
         temperature: logits are divided by it: the class stays, its probability becomes that of being right.
+        split_long: read a single text that is longer than the model takes in stretches (`regard.long_texts`).
 
     Raises:
         TextError: a text is longer than the model takes.
     """
-    found = engine.logits(_read(engine, texts))
+    found = _logits(engine, texts, engine.tokens.encode_all(texts), split_long)
     return [class_of(logits.astype(np.float64) / temperature, labels) for logits in found]
 
 
@@ -102,27 +109,33 @@ def class_of(logits: np.ndarray, labels: Sequence[str]) -> Classified:
     return Classified(labels[best], float(shares[best]), shown)
 
 
-def regress(engine: Engine, texts: Sequence[str | tuple[str, str]]) -> list[float]:
+def regress(engine: Engine, texts: Sequence[str | tuple[str, str]], *, split_long: bool = False) -> list[float]:
     """The number that a head with one label predicts for each text, or pair of texts.
+
+    Args:
+        split_long: as for `classify`.
 
     Raises:
         TextError: a text is longer than the model takes.
     """
-    return [float(logits[0]) for logits in engine.logits(_read(engine, texts))]
+    return [float(logits[0]) for logits in _logits(engine, texts, engine.tokens.encode_all(texts), split_long)]
 
 
-def tag(engine: Engine, labels: Sequence[str], texts: Sequence[str], *, split: bool = False) -> list[list[TaggedWord]]:
+def tag(
+    engine: Engine, labels: Sequence[str], texts: Sequence[str], *, split: bool = False, split_long: bool = False
+) -> list[list[TaggedWord]]:
     """The label of each word of each text; punctuation is words of its own.
 
     Args:
         split: words are what stands between spaces, and each has the label at its first character; one that the
             tokenizer leaves out is outside of all, with probability 0.
+        split_long: as for `classify`.
 
     Raises:
         TextError: a text is longer than the model takes.
     """
-    inputs = _read(engine, texts)
-    found = zip(texts, inputs, engine.logits(inputs), strict=True)
+    inputs = engine.tokens.encode_all(texts)
+    found = zip(texts, inputs, _logits(engine, texts, inputs, split_long), strict=True)
     tagged = [words_of(text, read, logits, labels) for text, read, logits in found]
     return [_between_spaces(text, words) for text, words in zip(texts, tagged, strict=True)] if split else tagged
 
@@ -198,16 +211,22 @@ def fill(engine: Engine, texts: Sequence[str], count: int) -> list[list[list[Gue
     return results
 
 
-def _read(engine: Engine, texts: Sequence[str | tuple[str, str]]) -> Sequence[TextIds]:
-    return _that_fit(engine, texts, engine.tokens.encode_all(texts))
+def _logits(
+    engine: Engine, texts: Sequence[str | tuple[str, str]], inputs: Sequence[TextIds], split_long: bool
+) -> list[np.ndarray]:
+    if split_long:
+        return long_texts.logits(engine, inputs)
+    return engine.logits(_that_fit(engine, texts, inputs, "Split the text, or give --split-long."))
 
 
-def _that_fit(engine: Engine, texts: Sequence[str | tuple[str, str]], inputs: Sequence[TextIds]) -> Sequence[TextIds]:
+def _that_fit(
+    engine: Engine, texts: Sequence[str | tuple[str, str]], inputs: Sequence[TextIds], advice: str = "Split the text."
+) -> Sequence[TextIds]:
     for row, (text, read) in enumerate(zip(texts, inputs, strict=True)):
         if len(read) > engine.max_length:
             start = text if isinstance(text, str) else text[0]
             raise TextError(
-                f"{start[:60]!r}... has {len(read):,} tokens, the model takes {engine.max_length:,}. Split the text.",
+                f"{start[:60]!r}... has {len(read):,} tokens, the model takes {engine.max_length:,}. {advice}",
                 row,
             )
     return inputs

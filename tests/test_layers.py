@@ -24,6 +24,7 @@ ORDER = [
     "look",
     "flags",
     "translation",
+    "long_texts",
     "prediction",
     "judging",
     "generation",

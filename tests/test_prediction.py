@@ -266,7 +266,7 @@ def test_mistakes_at_the_shell(run: Command, tmp_path: Path) -> None:
         (["predict", plain], "it has no head for that. Teach it a task first, for example with `regard finetune"),
         (["predict", plain, "--text", 2], "--text: says nothing of lines of text"),
         (["predict", tags, "--words", "--pair"], "--words is of single texts; leave out --pair"),
-        (["predict", masks, "--words", "--fill"], "leave out --pair, --other, --words and --calibrated"),
+        (["predict", masks, "--words", "--fill"], "leave out --pair, --other, --words, --calibrated and --split-long"),
         (["predict", classes, "--words"], "it cannot label words: it does not tag them"),
         (["predict", classes, rows], "a.tsv, line 1: it cannot be told which column is the text"),
         (["predict", plain, "--fill"], "cannot fill masks"),

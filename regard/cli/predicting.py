@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regard.cli.options import JsonOption, OtherOption, OutOption, TextOption, refuse_options
+from regard.cli.options import JsonOption, OtherOption, OutOption, SplitLongOption, TextOption, refuse_options
 from regard.errors import ConfigError, InputError, TextError
 from regard.formats.files import kind_suffix
 from regard.formats.tables import SUFFIXES
@@ -40,6 +40,7 @@ def predict(
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Probabilities as often right as they say, by fine-tuning's dev set.")
     ] = False,
+    split_long: SplitLongOption = False,
     count: Annotated[int | None, typer.Option(help="With --fill, how many guesses a mask (5).")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,10 +58,10 @@ def predict(
     from regard.data.labelled import Columns
     from regard.label_scoring import reads_pairs
 
-    if fill and (pair or other or words or calibrated):
+    if fill and (pair or other or words or calibrated or split_long):
         raise ConfigError(
-            "--fill reads single texts and gives plain probabilities; leave out --pair, --other, --words and "
-            "--calibrated."
+            "--fill reads single texts whole and gives plain probabilities; leave out --pair, --other, --words, "
+            "--calibrated and --split-long."
         )
     if words and (pair or other):
         raise ConfigError("--words is of single texts; leave out --pair and --other.")
@@ -79,7 +80,7 @@ def predict(
     def results(texts: "list[Text]") -> list[str]:
         if fill:
             return _filled(loaded, [each for each in texts if isinstance(each, str)], count or 5, as_json)
-        return _labelled(loaded, texts, pair, calibrated, words, as_json)
+        return _labelled(loaded, texts, pair, calibrated, words, split_long, as_json)
 
     for source, target in ways:
         with writer(target) as write:
@@ -127,10 +128,16 @@ def _filled(model: "Model", chunk: list[str], count: int, as_json: bool) -> list
 
 
 def _labelled(
-    model: "Model", texts: "list[Text]", pair: bool, calibrated: bool, words: bool, as_json: bool
+    model: "Model",
+    texts: "list[Text]",
+    pair: bool,
+    calibrated: bool,
+    words: bool,
+    split_long: bool,
+    as_json: bool,
 ) -> list[str]:
     asked = [_halves(text, row) if pair and isinstance(text, str) else text for row, text in enumerate(texts)]
-    found = model.predict(asked, calibrated=calibrated, split=words)
+    found = model.predict(asked, calibrated=calibrated, split=words, split_long=split_long)
     shown = (text if isinstance(text, str) else "\t".join(text) for text in texts)
     return [_line(text, each, as_json) for text, each in zip(shown, found, strict=True)]
 

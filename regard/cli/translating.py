@@ -16,6 +16,7 @@ from regard.cli.options import (
     OtherOption,
     OutOption,
     ReverseOption,
+    SplitLongOption,
     TextOption,
     ToOption,
     length_edges,
@@ -118,6 +119,7 @@ def evaluate(
     text: TextOption = None,
     other: OtherOption = "",
     pair: Annotated[bool, typer.Option("--pair", help="Each row of an encoder's DATA has two texts.")] = False,
+    split_long: SplitLongOption = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the translations (or labels) here.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -138,7 +140,7 @@ def evaluate(
     usual = SearchOptions()
     edges, options = length_edges(lengths), SearchOptions(beam_size=beam, length_penalty=length_penalty)
     kind = regard.api.kind_of(model)
-    labels = {"label": label, "text": text, "other": other, "pair": pair}
+    labels = {"label": label, "text": text, "other": other, "pair": pair, "split_long": split_long}
     translations = {
         "against": against,
         "paper": paper,
@@ -160,7 +162,7 @@ def evaluate(
     with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
         if kind is regard.api.Encoder:
             columns = Columns(label=label, text=tuple(text or ()), other=other)
-            report = evaluate_encoder(model, data, columns, pair=pair or bool(other) or None)
+            report = evaluate_encoder(model, data, columns, pair=pair or bool(other) or None, split_long=split_long)
         else:
             report = evaluate_models(
                 model,
