@@ -13,7 +13,7 @@ from regard.nn.layers import fast_in_bf16
 from regard.runs.sizes import ALL_SIZES, DECODER_SIZES, Sizes
 from regard.training.plan import TrainingPlan
 
-_SHORT = {"short_length": 20, "short_share": 0.15}  # of `ModelSettings`, where nothing was said
+SHORT = {"short_length": 20, "short_share": 0.15}  # of `ModelSettings`, where nothing was said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +70,10 @@ class ModelSettings(Sizes):
                 f"{self.short_share}"
             )
         if Path(self.base).exists():
-            idle = {"vocab_size": 0, "lowercase": True, "dropout": 0.1, **_SHORT}
+            idle = {"vocab_size": 0, "lowercase": True, "dropout": 0.1, **SHORT}
             refuse_idle(self, idle, f"{self.base} keeps what it has", "[model]")
         elif self.base in DECODER_SIZES:
-            idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False, "next_sentence": None, **_SHORT}
+            idle = {"lowercase": True, "mask_share": 0.15, "whole_words": False, "next_sentence": None, **SHORT}
             refuse_idle(self, idle, "a language model reads letters as they are and masks none", "[model]")
 
     def with_length(self) -> "ModelSettings":
@@ -87,7 +87,7 @@ class ModelSettings(Sizes):
 
 
 # In the [model] table, of a base.
-_FIXED = ("vocab_size", "lowercase", "dropout", "mask_share", "whole_words", "next_sentence", *_SHORT)
+_FIXED = ("vocab_size", "lowercase", "dropout", "mask_share", "whole_words", "next_sentence", *SHORT)
 
 
 def settings_on(tables: Mapping[str, Mapping[str, Any]], base: str, where: str) -> tuple[ModelSettings, dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from regard.config import from_dict, to_dict, to_toml
+from regard.config import from_dict, refuse_idle, to_dict, to_toml
 from regard.data import corpus as corpora
 from regard.data.byte_tokens import ByteTokens
 from regard.data.corpus import Corpus, Documents, check_documents
@@ -26,7 +26,7 @@ from regard.runs.finetuning import DistilledLesson
 from regard.runs.folder import RunFolder, facts_of
 from regard.runs.forgetting import ContinuedLesson, balance, score_before
 from regard.runs.masked import MaskedLesson
-from regard.runs.pretrain_settings import CorpusSettings, ModelSettings, plan_from
+from regard.runs.pretrain_settings import SHORT, CorpusSettings, ModelSettings, plan_from
 from regard.runs.reporter import Reporter
 from regard.runs.running import RunningLesson
 from regard.runs.session import Learner, Lesson, Session
@@ -80,6 +80,7 @@ class Pretraining:
         self.writes = model.base in DECODER_SIZES if self.from_nothing else arch in DECODERS
         self.documents: Documents = check_documents(data.documents or ("files" if self.writes else "paragraphs"))
         if self.from_nothing:
+            self._check_short()
             arch, config = self._new_config(10)  # a mistake shows before the text is read
             if model.next_sentence:
                 _check_pairs(model.base, config)
@@ -205,6 +206,22 @@ class Pretraining:
         return length
 
     # Encoders
+
+    def _check_short(self) -> None:
+        """Refuse settings of short stretches where none are read."""
+        model = self.model
+        if self.writes:  # refused already
+            return
+        if self.plan.max_epochs:
+            why = "training.max_epochs counts passes over all of the text"
+        elif model.max_length < 2 * model.short_length:
+            why = f"short stretches are read where max_length, here {model.max_length}, is twice their length or more"
+        elif not model.short_share:
+            why = "short_share is 0"
+        else:
+            return
+        idle = SHORT if model.short_share else {**SHORT, "short_share": 0.0}
+        refuse_idle(model, idle, why, "[model]")
 
     def _short_tokens(self, length: int, num_special: int) -> int:
         """Tokens of text that are read in short stretches before all else: none where passes over all text count."""

@@ -339,6 +339,14 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:
     for wrong in ({"short_length": 7}, {"short_share": 1.1}):
         with pytest.raises(ConfigError, match=r"short_length must be at least 8 and model\.short_share from 0 to 1"):
             train(tmp_path / "run", text, model=wrong)
+    for idle, training, why in (
+        ({"short_length": 16}, {}, "max_length, here 20, is twice their length or more"),
+        ({"short_share": 0.3}, {}, "max_length, here 20, is twice their length or more"),
+        ({"short_share": 0.3}, {"max_epochs": 2}, "max_epochs counts passes over all of the text"),
+        ({"short_length": 10, "short_share": 0.0}, {}, "short_share is 0"),
+    ):
+        with pytest.raises(ConfigError, match=rf"\[model\]: {next(iter(idle))} does nothing here: .*{why}"):
+            train(tmp_path / "run", text, model=idle, **training)
     train(tmp_path / "run", text, max_steps=1)
     other = tmp_path / "other.txt"
     other.write_text(text.read_text() + "the cow moos .\n")
