@@ -89,10 +89,17 @@ def test_long_texts_follow_the_slider_and_the_arrow_keys(open_page: Callable[...
     page.locator("#target").evaluate("box => { box.scrollTop = 50 }")
     page.locator("#target button").nth(60).dispatch_event("mouseenter")
     assert page.locator("#target").evaluate("box => box.scrollTop") == 50, "what is pointed at stays under the pointer"
+    page.click("#tab-columns")
+    page.locator("#time").fill("301")
+    page.locator("#time").fill("401")
+    assert in_sight(page, "#left button >> nth=400", "#columns-scroll")
+    page.locator("#time").fill("2")
+    assert in_sight(page, "#left button >> nth=1", "#columns-scroll")
     page.locator("#time").fill("401")
     page.click("#index li:nth-child(2) button")
     until(lambda: page.locator("#target button").count() < 20)
     assert page.input_value("#time") == "0", "no word of the new text is chosen"
+    assert page.evaluate("document.getElementById('columns-scroll').scrollTop") == 0
 
 
 def test_special_tokens_are_told_apart_when_shaded(open_page: Callable[..., Any]) -> None:

@@ -280,20 +280,24 @@
   /** Bring the chosen words, and their place in the matrix, into sight; of a row alone also the word it attends to most. */
   function follow() {
     const [rowSide, columnSide] = shown.sides, { row, column } = state;
-    const show = (element) => {
+    const show = (element, box) => {
       if (!element) return;
       const { top, bottom } = element.getBoundingClientRect();
-      bringIntoView(element.parentElement, { top: top - 4, bottom: bottom + 4 }); // with the ring around it
+      bringIntoView(box || element.parentElement, { top: top - 4, bottom: bottom + 4 }); // with the ring around it
     };
     const word = wordsOf(rowSide)[row];
+    const most = row >= 0 && column < 0 ? shown.columns.reduce((best, _, c) => (at(row, c) > at(row, best) ? c : best), 0) : column;
     let other = wordsOf(columnSide)[column];
     if (word && !other && attendsByWord()) {
-      const most = shown.columns.reduce((best, _, c) => (at(row, c) > at(row, best) ? c : best), 0);
       other = wordsOf(columnSide)[most];
       if (other && other.parentElement === word.parentElement) other = null; // one text: the word itself stays in sight
     }
     show(other);
     show(word);
+    if (state.tab === "columns") { // where the two are too far apart for both, the chosen one is seen
+      show(byId("right").children[most], byId("columns-scroll"));
+      show(byId("left").children[row], byId("columns-scroll"));
+    }
     if (state.tab !== "matrix" || isEffects()) return;
     const { x, y } = byId("matrix").getBoundingClientRect(), { cell, left, top } = geometry;
     const place = {}; // with the headings before the first cell
@@ -664,7 +668,7 @@
       button.setAttribute("aria-current", String(i === state.sentence));
       button.addEventListener("click", () => {
         state.sentence = i;
-        for (const side of ["source", "target"]) byId(side).scrollTop = 0;
+        for (const box of ["source", "target", "columns-scroll"]) byId(box).scrollTop = 0;
         for (const each of byId("index-list").querySelectorAll("button")) each.setAttribute("aria-current", String(each === button));
         fillChoices();
         refresh();
