@@ -192,9 +192,12 @@ def transformer(p: Parameters, config: Any, source: Sequence[int], target: Seque
         return output
 
     x = embed(p, config, "source", source)
+    apart = np.abs(np.subtract.outer(np.arange(len(source)), np.arange(len(source))))
     for number in range(config.num_layers):
         name, heads = f"encoder.{number}", config.num_heads
-        attention = partial(attend, "encoder", f"{name}.attention", heads, everyone, None)
+        is_near = config.encoder_window and number + 1 < config.num_layers  # not the paper's
+        sees = apart < config.encoder_window if is_near else everyone
+        attention = partial(attend, "encoder", f"{name}.attention", heads, sees, None)
         x = framed(f"{name}.attention", x, attention)
         x = framed(f"{name}.feed_forward", x, partial(feed_forward, p, f"{name}.feed_forward", config.activation))
     memory = normalise(p, "encoder_norm", x) if config.norm_place == "pre" else x
