@@ -18,6 +18,7 @@ SIZES = {
     "rnnsearch": {"hidden_size": 48, "embedding_size": 40, "attention_size": 40},
     "gnmt": {"hidden_size": 48, "num_layers": 3, "attention_size": 40},
     "transformer": {"hidden_size": 48, "num_layers": 2, "num_heads": 4, "feed_forward_size": 96},
+    "transformer, near words first": {"hidden_size": 48, "num_layers": 3, "num_heads": 2, "encoder_window": 4},
 }
 
 
@@ -35,7 +36,7 @@ def engine_of(arch: str, lines: list[str], batch_tokens: int = 8_192) -> TorchEn
     """A random model whose weights are scaled up, so that what it writes is varied."""
     tokens = Tokens.train(lines, lines, 500)
     torch.manual_seed(0)
-    model = build(arch, {"vocab_size": tokens.vocab_size, "max_length": 256, **SIZES[arch]}).eval()
+    model = build(arch.split(",")[0], {"vocab_size": tokens.vocab_size, "max_length": 256, **SIZES[arch]}).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:

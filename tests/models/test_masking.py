@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from regard.errors import ConfigError
 from regard.nn.padded import Padded, pad
 from regard.training.batches import Batch
 from regard.training.loss import translation_loss
@@ -16,8 +17,10 @@ VARIANTS = [
     ("gnmt", {}),
     ("transformer", {}),
     ("transformer", {"norm_place": "post", "positions": "trainable", "activation": "swish"}),
+    ("transformer", {"encoder_window": 2, "num_layers": 3}),
 ]
-each_variant = pytest.mark.parametrize(("arch", "settings"), VARIANTS, ids=["rnn", "rnnsearch", "gnmt", "pre", "post"])
+IDS = ["rnn", "rnnsearch", "gnmt", "pre", "post", "near words first"]
+each_variant = pytest.mark.parametrize(("arch", "settings"), VARIANTS, ids=IDS)
 
 
 def batch(source_width: int, target_width: int, filling: int) -> tuple[Padded, Padded]:
@@ -104,10 +107,29 @@ def test_weights_on_equals_weights_off(tiny, arch: str, settings: dict) -> None:
     kinds = {"rnn": set(), "transformer": {"encoder", "decoder", "cross"}}.get(arch, {"cross"})
     assert set(on.weights) == kinds
     for kind, weights in on.weights.items():
-        layers, heads = (2, 4) if arch == "transformer" else (1, 1)
+        layers, heads = (settings.get("num_layers", 2), 4) if arch == "transformer" else (1, 1)
         rows, columns = {"encoder": (9, 9), "decoder": (6, 6), "cross": (6, 9)}[kind]
         assert weights.shape == (3, layers, heads, rows, columns)
-        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1], dtype=torch.float64))
+        sums = weights.sum(-1)  # (B, layers, H, Q)
+        assert ((sums - 1).abs() < 1e-7).logical_or((weights == 0).all(-1)).all()
+        for row, length in enumerate((source if kind == "encoder" else target).lengths):
+            assert ((sums[row, ..., :length] - 1).abs() < 1e-7).all(), "a real token attends to something"
         if kind != "decoder":  # padded keys get nothing
             assert (weights[1, ..., 3:] == 0).all()
-            assert (weights[1, ..., :3] > 0).all()
+            assert (weights[1, -1, ..., :3] > 0).all()
+
+
+@torch.no_grad()
+def test_near_words_first_the_last_layer_alone_sees_far(tiny) -> None:
+    model = tiny("transformer", encoder_window=2, num_layers=3)
+    source, target = batch(7, 6, 0)
+    weights = model.forced(source, target, return_weights=True).weights["encoder"][0]  # (layers, H, 7, 7)
+    near = torch.ones(7, 7, dtype=torch.bool).triu(-1).tril(1)
+    for layer in weights[:2]:
+        assert (layer[:, near] > 0).all()
+        assert (layer[:, ~near] == 0).all()
+    assert (weights[2] > 0).all()
+    with pytest.raises(ConfigError, match="encoder_window does nothing where num_layers is 1"):
+        tiny("transformer", encoder_window=2, num_layers=1)
+    with pytest.raises(ConfigError, match="encoder_window must not be negative, got -1"):
+        tiny("transformer", encoder_window=-1)
