@@ -24,9 +24,9 @@ class TransformerConfig:
     num_layers: int = 6  # N, in the encoder
     num_heads: int = 8  # h
     feed_forward_size: int = 2048  # d_ff
-    # The encoder's layers but the last attend to tokens less than so far from their own, a band; 0: to all. What far
+    # The encoder's layers but the last attend to tokens less than so far from their own, a band; None: to all. What far
     # words have to do with each other is then found in one layer, where it can be seen.
-    encoder_window: int = 0
+    encoder_window: int | None = None
     decoder_num_layers: int = 0  # 0: as many as the encoder; a shallow decoder translates faster (Kasai et al. 2021)
     decoder_num_heads: int = 0  # 0: as the encoder
     decoder_feed_forward_size: int = 0  # 0: as the encoder
@@ -44,7 +44,7 @@ class TransformerConfig:
         for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("decoder_num_layers", "decoder_num_heads", "decoder_feed_forward_size", "encoder_window"):
+        for name in ("decoder_num_layers", "decoder_num_heads", "decoder_feed_forward_size"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
         for heads in (self.num_heads, self.decoder_num_heads or self.num_heads):
@@ -53,6 +53,8 @@ class TransformerConfig:
         for name in ("dropout", "attention_dropout", "activation_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        if self.encoder_window is not None and self.encoder_window < 1:
+            raise ConfigError(f"encoder_window must be at least 1, got {self.encoder_window}")
         if self.encoder_window and self.num_layers == 1:
             raise ConfigError("encoder_window does nothing where num_layers is 1: the last layer attends to all.")
         if self.embedding_scale is not None and not 0 < self.embedding_scale < math.inf:
@@ -215,7 +217,7 @@ class Transformer(Seq2Seq):
 
     def _encode(self, source: Padded, pattern: Pattern, *, return_weights: bool) -> tuple[Tensor, list[Tensor | None]]:
         states = source.clear(self._embed(self.source_embedding, self.source_positions, source.ids, 0))
-        near, last = replace(pattern, window=self.config.encoder_window), len(self.encoder) - 1
+        near, last = replace(pattern, window=self.config.encoder_window or 0), len(self.encoder) - 1
         all_weights = []
         for number, layer in enumerate(self.encoder):
             states, weights = layer(states, pattern if number == last else near, return_weights)

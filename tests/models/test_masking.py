@@ -131,5 +131,5 @@ def test_near_words_first_the_last_layer_alone_sees_far(tiny) -> None:
     assert (weights[2] > 0).all()
     with pytest.raises(ConfigError, match="encoder_window does nothing where num_layers is 1"):
         tiny("transformer", encoder_window=2, num_layers=1)
-    with pytest.raises(ConfigError, match="encoder_window must not be negative, got -1"):
-        tiny("transformer", encoder_window=-1)
+    with pytest.raises(ConfigError, match="encoder_window must be at least 1, got 0"):
+        tiny("transformer", encoder_window=0)
