@@ -131,7 +131,7 @@ def _kind(kind: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return _kind(next(each for each in inner if each is not type(None)))
     if origin is tuple:
-        return "list of texts"
+        return f"list of {_kind(inner[0])}s"
     return {bool: "true, false", int: "whole number", float: "number", str: "text"}[kind]
 
 

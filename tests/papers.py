@@ -195,8 +195,8 @@ def transformer(p: Parameters, config: Any, source: Sequence[int], target: Seque
     apart = np.abs(np.subtract.outer(np.arange(len(source)), np.arange(len(source))))
     for number in range(config.num_layers):
         name, heads = f"encoder.{number}", config.num_heads
-        is_near = config.encoder_window and number + 1 < config.num_layers  # not the paper's
-        sees = apart < config.encoder_window if is_near else everyone
+        windows = config.encoder_windows or ()  # not the paper's
+        sees = apart < windows[number] if number < len(windows) else everyone
         attention = partial(attend, "encoder", f"{name}.attention", heads, sees, None)
         x = framed(f"{name}.attention", x, attention)
         x = framed(f"{name}.feed_forward", x, partial(feed_forward, p, f"{name}.feed_forward", config.activation))

@@ -68,7 +68,7 @@ def revert(model: Seq2Seq, ids: dict[str, int], where: str = "translator") -> tu
         "positions": (ours.positions, ("sinusoidal",)),
         "activation": (ours.activation, tuple(dict.fromkeys(ACTIVATIONS.values()))),
         "embedding_scale": (ours.embedding_scale, (None, 1.0)),
-        "encoder_window": (ours.encoder_window, (None,)),
+        "encoder_windows": (ours.encoder_windows, (None,)),
     }
     wrong = [
         f"{name} is {found}, expected {' or '.join(str(value) for value in known)}"

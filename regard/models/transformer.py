@@ -1,5 +1,6 @@
 """The Transformer (Vaswani et al. 2017)."""
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -24,9 +25,9 @@ class TransformerConfig:
     num_layers: int = 6  # N, in the encoder
     num_heads: int = 8  # h
     feed_forward_size: int = 2048  # d_ff
-    # The encoder's layers but the last attend to tokens less than so far from their own, a band; None: to all. What far
-    # words have to do with each other is then found in one layer, where it can be seen.
-    encoder_window: int | None = None
+    # For each of the encoder's first layers how far it sees: to tokens less than so far from their own, a band; the other
+    # layers see all. What far words have to do with each other is then found in few layers, where it can be seen.
+    encoder_windows: tuple[int, ...] | None = None
     decoder_num_layers: int = 0  # 0: as many as the encoder; a shallow decoder translates faster (Kasai et al. 2021)
     decoder_num_heads: int = 0  # 0: as the encoder
     decoder_feed_forward_size: int = 0  # 0: as the encoder
@@ -53,10 +54,14 @@ class TransformerConfig:
         for name in ("dropout", "attention_dropout", "activation_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
-        if self.encoder_window is not None and self.encoder_window < 1:
-            raise ConfigError(f"encoder_window must be at least 1, got {self.encoder_window}")
-        if self.encoder_window and self.num_layers == 1:
-            raise ConfigError("encoder_window does nothing where num_layers is 1: the last layer attends to all.")
+        if self.encoder_windows is not None:
+            if not self.encoder_windows or min(self.encoder_windows) < 1:
+                raise ConfigError(f"encoder_windows must be numbers from 1 up, got {list(self.encoder_windows)}")
+            if len(self.encoder_windows) >= self.num_layers:
+                raise ConfigError(
+                    f"encoder_windows are of {len(self.encoder_windows)} layers, num_layers is {self.num_layers}: at "
+                    "least the last must see all"
+                )
         if self.embedding_scale is not None and not 0 < self.embedding_scale < math.inf:
             raise ConfigError(f"embedding_scale must be above 0 and finite, got {self.embedding_scale}")
 
@@ -217,10 +222,10 @@ class Transformer(Seq2Seq):
 
     def _encode(self, source: Padded, pattern: Pattern, *, return_weights: bool) -> tuple[Tensor, list[Tensor | None]]:
         states = source.clear(self._embed(self.source_embedding, self.source_positions, source.ids, 0))
-        near, last = replace(pattern, window=self.config.encoder_window or 0), len(self.encoder) - 1
+        bands = [replace(pattern, window=window) for window in self.config.encoder_windows or ()]
         all_weights = []
-        for number, layer in enumerate(self.encoder):
-            states, weights = layer(states, pattern if number == last else near, return_weights)
+        for layer, seen in itertools.zip_longest(self.encoder, bands, fillvalue=pattern):
+            states, weights = layer(states, seen, return_weights)
             all_weights.append(weights)
         return self.encoder_norm(states), all_weights
 

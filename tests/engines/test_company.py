@@ -18,7 +18,7 @@ SIZES = {
     "rnnsearch": {"hidden_size": 48, "embedding_size": 40, "attention_size": 40},
     "gnmt": {"hidden_size": 48, "num_layers": 3, "attention_size": 40},
     "transformer": {"hidden_size": 48, "num_layers": 2, "num_heads": 4, "feed_forward_size": 96},
-    "transformer, near words first": {"hidden_size": 48, "num_layers": 3, "num_heads": 2, "encoder_window": 4},
+    "transformer, near words first": {"hidden_size": 48, "num_layers": 3, "num_heads": 2, "encoder_windows": (6, 3)},
 }
 
 

@@ -49,7 +49,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "transformer",
         {"positions": "none", "num_heads": 1, "activation": "swish", "embedding_scale": 0.3, "hidden_size": 7},
     ),
-    "near words first": ("transformer", {"encoder_window": 2, "num_layers": 3, "positions": "none"}),
+    "near words first": ("transformer", {"encoder_windows": (3, 2), "num_layers": 3, "positions": "none"}),
     "odd width, longer than planned": (
         "transformer",
         {"hidden_size": 9, "num_heads": 9, "decoder_num_heads": 1, "embedding_scale": 1.7, "max_length": 3},

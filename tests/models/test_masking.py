@@ -17,7 +17,7 @@ VARIANTS = [
     ("gnmt", {}),
     ("transformer", {}),
     ("transformer", {"norm_place": "post", "positions": "trainable", "activation": "swish"}),
-    ("transformer", {"encoder_window": 2, "num_layers": 3}),
+    ("transformer", {"encoder_windows": (2, 3), "num_layers": 3}),
 ]
 IDS = ["rnn", "rnnsearch", "gnmt", "pre", "post", "near words first"]
 each_variant = pytest.mark.parametrize(("arch", "settings"), VARIANTS, ids=IDS)
@@ -121,7 +121,7 @@ def test_weights_on_equals_weights_off(tiny, arch: str, settings: dict) -> None:
 
 @torch.no_grad()
 def test_near_words_first_the_last_layer_alone_sees_far(tiny) -> None:
-    model = tiny("transformer", encoder_window=2, num_layers=3)
+    model = tiny("transformer", encoder_windows=(2, 2), num_layers=3)
     source, target = batch(7, 6, 0)
     weights = model.forced(source, target, return_weights=True).weights["encoder"][0]  # (layers, H, 7, 7)
     near = torch.ones(7, 7, dtype=torch.bool).triu(-1).tril(1)
@@ -129,7 +129,10 @@ def test_near_words_first_the_last_layer_alone_sees_far(tiny) -> None:
         assert (layer[:, near] > 0).all()
         assert (layer[:, ~near] == 0).all()
     assert (weights[2] > 0).all()
-    with pytest.raises(ConfigError, match="encoder_window does nothing where num_layers is 1"):
-        tiny("transformer", encoder_window=2, num_layers=1)
-    with pytest.raises(ConfigError, match="encoder_window must be at least 1, got 0"):
-        tiny("transformer", encoder_window=0)
+    with pytest.raises(
+        ConfigError, match="encoder_windows are of 2 layers, num_layers is 2: at least the last must see"
+    ):
+        tiny("transformer", encoder_windows=(2, 2), num_layers=2)
+    for wrong in ((), (3, 0)):
+        with pytest.raises(ConfigError, match="encoder_windows must be numbers from 1 up, got"):
+            tiny("transformer", encoder_windows=wrong, num_layers=3)
