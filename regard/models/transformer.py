@@ -25,8 +25,8 @@ class TransformerConfig:
     num_layers: int = 6  # N, in the encoder
     num_heads: int = 8  # h
     feed_forward_size: int = 2048  # d_ff
-    # For each of the encoder's first layers how far it sees: to tokens less than so far from their own, a band; the other
-    # layers see all. What far words have to do with each other is then found in few layers, where it can be seen.
+    # How far each of the encoder's first layers sees: tokens less than so far from their own, a band; the other layers
+    # see all. What far words have to do with each other is then found in few layers, where it can be seen.
     encoder_windows: tuple[int, ...] | None = None
     decoder_num_layers: int = 0  # 0: as many as the encoder; a shallow decoder translates faster (Kasai et al. 2021)
     decoder_num_heads: int = 0  # 0: as the encoder
