@@ -1,6 +1,5 @@
 """The Transformer (Vaswani et al. 2017)."""
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -223,8 +222,9 @@ class Transformer(Seq2Seq):
     def _encode(self, source: Padded, pattern: Pattern, *, return_weights: bool) -> tuple[Tensor, list[Tensor | None]]:
         states = source.clear(self._embed(self.source_embedding, self.source_positions, source.ids, 0))
         bands = [replace(pattern, window=window) for window in self.config.encoder_windows or ()]
+        bands += [pattern] * (len(self.encoder) - len(bands))
         all_weights = []
-        for layer, seen in itertools.zip_longest(self.encoder, bands, fillvalue=pattern):
+        for layer, seen in zip(self.encoder, bands, strict=True):
             states, weights = layer(states, seen, return_weights)
             all_weights.append(weights)
         return self.encoder_norm(states), all_weights
