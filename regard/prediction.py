@@ -216,15 +216,17 @@ def _logits(
 ) -> list[np.ndarray]:
     if split_long:
         return long_texts.logits(engine, inputs)
-    return engine.logits(_that_fit(engine, texts, inputs, "Split the text, or give --split-long."))
+    return engine.logits(_that_fit(engine, texts, inputs, may_split=True))
 
 
 def _that_fit(
-    engine: Engine, texts: Sequence[str | tuple[str, str]], inputs: Sequence[TextIds], advice: str = "Split the text."
+    engine: Engine, texts: Sequence[str | tuple[str, str]], inputs: Sequence[TextIds], *, may_split: bool = False
 ) -> Sequence[TextIds]:
     for row, (text, read) in enumerate(zip(texts, inputs, strict=True)):
         if len(read) > engine.max_length:
-            start = text if isinstance(text, str) else text[0]
+            is_single = isinstance(text, str)
+            start = text if is_single else text[0]
+            advice = "Split the text, or give --split-long." if may_split and is_single else "Split the text."
             raise TextError(
                 f"{start[:60]!r}... has {len(read):,} tokens, the model takes {engine.max_length:,}. {advice}",
                 row,

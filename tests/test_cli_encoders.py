@@ -132,6 +132,7 @@ def test_a_model_of_pairs_reads_pairs_and_no_other(run: Command, tmp_path: Path)
     ("options", "line", "message"),
     [
         ([], "the " * 60, "has 62 tokens, the model takes 43. Split the text, or give --split-long."),
+        (["--pair"], "the " * 30 + "\t" + "the " * 30, "has 63 tokens, the model takes 43. Split the text.\n"),
         (["--pair"], "no tab", "'no tab' is not two texts with one tab between."),
     ],
 )

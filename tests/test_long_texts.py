@@ -44,7 +44,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> TextTokens:
 
 
 def text_of(tokens: TextTokens, length: int) -> TextIds:
-    """A text of so many tokens with the special ones, no two neighbours alike."""
+    """A text of so many tokens, the special ones counted."""
     read = tokens.encode(TEXT * 5)
     size = length - 2
     return TextIds(
@@ -100,11 +100,14 @@ def test_predict_and_evaluate_read_long_texts_where_they_are_told_to(run: Comman
     folder = make_encoder_folder(tmp_path / "model", task="classify", labels=("a", "b"), pooled=True)
     model = regard.load(folder)
     long = "the cat sees a dog " * 20
-    mean = np.mean([found[:2] for found in _of_each_stretch(model, long)], axis=0)
+    mean = np.mean(_of_each_stretch(model, long), axis=0)
     shares = np.exp(mean - mean.max()) / np.exp(mean - mean.max()).sum()
     found = model.predict(["the cat", long], split_long=True)
     assert [found[1].probabilities[label] for label in "ab"] == pytest.approx(shares.tolist())
     assert found[0] == model.predict(["the cat"])[0]
+    number = regard.load(make_encoder_folder(tmp_path / "number", task="classify", labels=("value",)))
+    expected = float(np.mean(_of_each_stretch(number, long)))
+    assert number.predict([long], split_long=True) == [pytest.approx(expected)]
     lines = run("predict", folder, "--split-long", stdin=f"the cat\n{long}\nthe cat\n").lines
     assert len(lines) == 3
     assert lines[0] == lines[2]

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from regard.formats.tables import SUFFIXES
 from regard.streams import file_chunks, in_chunks, pair_up, stdin_chunks, writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from regard.api import Model, Prediction
     from regard.data.labelled import Columns, Text
@@ -77,10 +78,12 @@ def predict(
     if isinstance(loaded, regard.api.Encoder) and not fill:
         pair = reads_pairs(loaded, pair or bool(other) or None)
 
+    labels_of = partial(loaded.predict, calibrated=calibrated, split=words, split_long=split_long)
+
     def results(texts: "list[Text]") -> list[str]:
         if fill:
             return _filled(loaded, [each for each in texts if isinstance(each, str)], count or 5, as_json)
-        return _labelled(loaded, texts, pair, calibrated, words, split_long, as_json)
+        return _labelled(labels_of, texts, pair, as_json)
 
     for source, target in ways:
         with writer(target) as write:
@@ -128,16 +131,10 @@ def _filled(model: "Model", chunk: list[str], count: int, as_json: bool) -> list
 
 
 def _labelled(
-    model: "Model",
-    texts: "list[Text]",
-    pair: bool,
-    calibrated: bool,
-    words: bool,
-    split_long: bool,
-    as_json: bool,
+    labels_of: "Callable[[list[Text]], Sequence[Prediction]]", texts: "list[Text]", pair: bool, as_json: bool
 ) -> list[str]:
     asked = [_halves(text, row) if pair and isinstance(text, str) else text for row, text in enumerate(texts)]
-    found = model.predict(asked, calibrated=calibrated, split=words, split_long=split_long)
+    found = labels_of(asked)
     shown = (text if isinstance(text, str) else "\t".join(text) for text in texts)
     return [_line(text, each, as_json) for text, each in zip(shown, found, strict=True)]
 

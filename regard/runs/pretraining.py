@@ -80,8 +80,8 @@ class Pretraining:
         self.writes = model.base in DECODER_SIZES if self.from_nothing else arch in DECODERS
         self.documents: Documents = check_documents(data.documents or ("files" if self.writes else "paragraphs"))
         if self.from_nothing:
-            self._check_short()
-            arch, config = self._new_config(10)  # a mistake shows before the text is read
+            self._check_short()  # a mistake shows before the text is read
+            arch, config = self._new_config(10)
             if model.next_sentence:
                 _check_pairs(model.base, config)
         self.paths = [Path(name) for name in data.train]
@@ -207,26 +207,25 @@ class Pretraining:
 
     # Encoders
 
-    def _check_short(self) -> None:
-        """Refuse settings of short stretches where none are read."""
+    def _why_not_short(self) -> str:
+        """Why an encoder from nothing reads no short stretches first; empty: it does."""
         model = self.model
-        if self.writes:  # refused already
-            return
         if self.plan.max_epochs:
-            why = "training.max_epochs counts passes over all of the text"
-        elif model.max_length < 2 * model.short_length:
-            why = f"short stretches are read where max_length, here {model.max_length}, is twice their length or more"
-        elif not model.short_share:
-            why = "short_share is 0"
-        else:
-            return
-        idle = SHORT if model.short_share else {**SHORT, "short_share": 0.0}
-        refuse_idle(model, idle, why, "[model]")
+            return "training.max_epochs counts passes over all of the text"
+        if model.max_length < 2 * model.short_length:
+            return f"short stretches are read where max_length, here {model.max_length}, is twice their length or more"
+        return "" if model.short_share else "short_share is 0"
 
-    def _short_tokens(self, length: int, num_special: int) -> int:
-        """Tokens of text that are read in short stretches before all else: none where passes over all text count."""
+    def _check_short(self) -> None:
+        """Refuse settings of short stretches where none are read; a language model has refused them already."""
+        if not self.writes and (why := self._why_not_short()):
+            idle = SHORT if self.model.short_share else {**SHORT, "short_share": 0.0}
+            refuse_idle(self.model, idle, why, "[model]")
+
+    def _short_tokens(self, num_special: int) -> int:
+        """Tokens of text that are read in short stretches before all else."""
         plan, short = self.plan, self.model.short_length
-        if not self.from_nothing or length < 2 * short or plan.max_epochs:
+        if not self.from_nothing or self._why_not_short():
             return 0
         read = self.model.short_share * plan.max_steps * plan.batch_tokens * plan.batches_per_step
         return round(read * (short - num_special) / short)
@@ -245,7 +244,7 @@ class Pretraining:
             model = student_of(teacher, self.distil)
         masking = self._masking(tokens)
         length, seed = self._length(model.encoder.config.max_length), self.plan.seed
-        short_tokens = self._short_tokens(length, masking.num_special)
+        short_tokens = self._short_tokens(masking.num_special)
         if short_tokens:
             self.reporter.note(
                 f"{self.model.short_length} tokens at once in the first {100 * self.model.short_share:.0f} % of the "
