@@ -67,6 +67,13 @@ def in_sight(page: Any, selector: str, box: str) -> bool:
     return outer["y"] <= inner["y"] and inner["y"] + inner["height"] <= outer["y"] + outer["height"] + 1
 
 
+COUNT_LINES = """() => {
+    const context = CanvasRenderingContext2D.prototype, stroke = context.stroke;
+    window.lines = 0;
+    context.stroke = function () { window.lines += 1; stroke.call(this); };
+}"""
+
+
 def test_long_texts_follow_the_slider_and_the_arrow_keys(open_page: Callable[..., Any]) -> None:
     made = look(LONG, layers=1, heads=1)
     made.weights["cross"][0, 0, 401] = np.eye(501)[301]  # piece 401 is word 400: the first word has two
@@ -96,8 +103,10 @@ def test_long_texts_follow_the_slider_and_the_arrow_keys(open_page: Callable[...
     page.locator("#time").fill("2")
     assert in_sight(page, "#left button >> nth=1", "#columns-scroll")
     page.locator("#time").fill("401")
+    page.evaluate(COUNT_LINES)
     page.click("#index li:nth-child(2) button")
     until(lambda: page.locator("#target button").count() < 20)
+    assert 0 < page.evaluate("lines") <= 20 * 20, "none between the words of the text before: 250,000 took a minute"
     assert page.input_value("#time") == "0", "no word of the new text is chosen"
     assert page.evaluate("document.getElementById('columns-scroll').scrollTop") == 0
 

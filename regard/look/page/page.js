@@ -314,8 +314,8 @@
     else if (right > x + box.clientWidth) box.scrollLeft += right - x - box.clientWidth;
   }
 
-  function paintSelection() {
-    if (!shown) return;
+  /** Show the choice in the words, and in words; the open view is left as it is. */
+  function paintWords() {
     const mix = ramp(shown.values || []), [rowSide, columnSide] = shown.sides;
     for (const element of [...wordsOf("source"), ...wordsOf("target")]) { untint(element); element.setAttribute("aria-pressed", "false"); }
     const rows = wordsOf(rowSide), columns = wordsOf(columnSide);
@@ -331,6 +331,9 @@
     }
     const ofColumn = isEffects() ? view.describe() : state.row < 0 && state.column >= 0 ? describeColumn(state.column) : "";
     byId("said").textContent = [state.row < 0 ? "" : describe(state.row), ofColumn].filter(Boolean).join(" — ");
+  }
+  function paintSelection() {
+    paintWords();
     if (state.tab === "columns") drawLines();
     if (state.tab === "matrix") drawMatrix();
     if (isEffects()) view.paint();
@@ -637,7 +640,7 @@
     state.row = state.column = -1;
     byId("time").value = 0;
     fillReader();
-    paintSelection();
+    paintWords(); // not the open view: it still has the words of the text before
     draw();
     const kindNote = { cross: "noteCross", encoder: "noteEncoder", decoder: "noteDecoder" }[state.kind];
     const notes = isEffects() ? [...(shown.values ? [] : ["effectsTogether"]), "noteEffects", "noteSpecial"] : [kindNote, state.unit === "words" ? "noteWords" : "notePieces", "noteSpecial"];
@@ -688,7 +691,7 @@
   }
   byId("language").addEventListener("change", (event) => { language = event.target.value; translatePage(); refresh(); });
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const setTheme = (theme) => { document.documentElement.dataset.theme = theme; if (shown) { paintSelection(); draw(); } };
+  const setTheme = (theme) => { document.documentElement.dataset.theme = theme; if (shown) { paintWords(); draw(); } };
   dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
   byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
   let before = "";
