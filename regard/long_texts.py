@@ -34,13 +34,22 @@ def logits(engine: Engine, inputs: Sequence[TextIds]) -> list[np.ndarray]:
     Raises:
         ModelError: the model takes so few tokens that stretches cannot overlap, or an input is two texts.
     """
-    places = [_stretches(read, engine.max_length) for read in inputs]
-    parts = [_part(read, *place) for read, found in zip(inputs, places, strict=True) for place in found]
+    parts, places = split(inputs, engine.max_length)
     said = iter(engine.logits(parts))
     return [
         _joined(len(read), found, list(itertools.islice(said, len(found))))
         for read, found in zip(inputs, places, strict=True)
     ]
+
+
+def split(inputs: Sequence[TextIds], limit: int) -> tuple[list[TextIds], list[list[tuple[int, int]]]]:
+    """The stretches of all texts in their order, and for each text where its stretches stand: tokens (first, end).
+
+    Raises:
+        ModelError: as for `logits`.
+    """
+    places = [_stretches(read, limit) for read in inputs]
+    return [_part(read, *place) for read, found in zip(inputs, places, strict=True) for place in found], places
 
 
 def _stretches(read: TextIds, limit: int) -> list[tuple[int, int]]:

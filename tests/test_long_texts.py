@@ -1,6 +1,8 @@
 """Texts longer than a model takes: which stretches are read of them, and how what is said of these is joined."""
 
 import itertools
+import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,11 +144,65 @@ def test_words_of_a_long_text_have_the_labels_they_have_where_they_stand(run: Co
     assert len(run("predict", folder, "--split-long", "--words", stdin=long + "\n").lines[0].split(" ")) == 100
 
 
+PLAN = (
+    *("training.batch_tokens=200", "training.learning_rate=0.003", "training.warmup_steps=5"),
+    *("training.validate_every=40", "training.threads=1", "data.dev_rows=20"),
+)
+
+
+def settings(max_steps: int, *more: str) -> list[str]:
+    return [part for each in (*PLAN, *more, f"training.max_steps={max_steps}") for part in ("--set", each)]
+
+
+def long_reviews(path: Path, count: int) -> Path:
+    """Texts of 20 to 60 words, good or bad, of which each stretch tells which."""
+    numbers = random.Random(3)
+    with path.open("w", encoding="utf-8") as file:
+        for _ in range(count):
+            label = numbers.choice(["good", "bad"])
+            told = ["bird", "sings"] if label == "good" else ["dog", "sees"]
+            words = [numbers.choice(["the", "to", "man", *told, *told]) for _ in range(numbers.randint(20, 60))]
+            file.write(f"{label}\t{' '.join(words)}\n")
+    return path
+
+
+def test_long_texts_are_learnt_judged_and_distilled_in_stretches(run: Command, tmp_path: Path) -> None:
+    data, out = long_reviews(tmp_path / "long.tsv", 150), tmp_path / "run"
+    finetune = ["finetune", "bert-tiny", data, "--task", "classify", "--out", out]
+    refused = run(*finetune, *settings(40, "model.max_length=16"))
+    assert refused.status == 2
+    assert re.search("fits into 16 tokens.*--split-long", refused.err)
+    done = run(*finetune, "--split-long", *settings(40, "model.max_length=16"))
+    assert done.status == 0, done.err
+    assert re.search(r"135 training texts have more than 16 tokens: \d+ stretches are learnt from 135 texts", done.err)
+    assert f"regard predict {out} --split-long" in done.err
+    assert "not judged" not in done.err
+    rows = [line.split("\t") for line in long_reviews(tmp_path / "new.tsv", 190).read_text().splitlines()[150:]]
+    found = regard.load(out).predict([text for _, text in rows], split_long=True)
+    assert [each.label for each in found] == [label for label, _ in rows]
+    student = run("distil", out, data, "--split-long", "--layers", 1, "--out", tmp_path / "student", *settings(2))
+    assert student.status == 0, student.err
+    assert "student: " in student.err
+
+
+def test_nothing_is_lost_between_stretches(tmp_path: Path) -> None:
+    tokens = make_text_tokens(tmp_path)
+    read = [text_of(tokens, 5), text_of(tokens, 30), tokens.encode("")]
+    parts, places = long_texts.split(read, LIMIT)
+    assert [len(found) for found in places] == [1, 4, 1]
+    assert (parts[0], parts[-1]) == (read[0], read[2])
+    assert sorted({span for part in parts[1:-1] for span in part.spans[1:-1]}) == sorted(read[1].spans[1:-1])
+
+
 def test_mistakes(run: Command, tmp_path: Path) -> None:
     folder = make_encoder_folder(tmp_path / "model", task="classify", labels=("a", "b"), pooled=True)
     for command, message in (
         (["predict", folder, "--split-long", "--pair"], "cannot read pairs of texts in stretches"),
         (["predict", folder, "--split-long", "--fill"], "--fill reads single texts whole"),
+        (
+            ["finetune", folder, tmp_path / "pairs.tsv", "--task", "pair", "--split-long", "--out", tmp_path / "run"],
+            "of single",
+        ),
         (["evaluate", folder, "--split-long", "--pair", tmp_path / "pairs.tsv"], "--split-long is of single texts"),
     ):
         refused = run(*command, stdin="the cat\tthe dog\n")

@@ -14,6 +14,7 @@ from regard.cli.options import (
     OtherOption,
     ReverseOption,
     SetOption,
+    SplitLongOption,
     TextOption,
     ToOption,
     check_run_folder,
@@ -97,6 +98,7 @@ def finetune(
     label: LabelOption = "",
     text: TextOption = None,
     other: OtherOption = "",
+    split_long: SplitLongOption = False,
     source_language: FromOption = "",
     target_language: ToOption = "",
     reverse: ReverseOption = False,
@@ -112,7 +114,7 @@ def finetune(
     Example: regard finetune models/minilm reviews.tsv --task classify --out runs/reviews
     """
     check_run_folder(out)
-    labels = {"label": label, "text": text, "other": other}
+    labels = {"label": label, "text": text, "other": other, "split_long": split_long}
     pairs = {
         "source_language": source_language,
         "target_language": target_language,
@@ -159,8 +161,8 @@ def _finetune_encoder(
     with reporter:
         best = run.train(train_rows, dev_rows)
     reporter.note(f"best: step {best['step']:,}, dev {listed_scores(best)}")
-    pair = " --pair" if task == "pair" else ""
-    reporter.note(f"model: {out / 'model'}   try: regard predict {out}{pair} < text.txt")
+    options = " --pair" if task == "pair" else " --split-long" if labelled.split_long else ""
+    reporter.note(f"model: {out / 'model'}   try: regard predict {out}{options} < text.txt")
 
 
 def _train_on(
@@ -244,6 +246,7 @@ def distil(
     ] = 0,
     dev: Annotated[list[str] | None, typer.Option(help="Development DATA; else a part is held out.")] = None,
     pair: Annotated[bool, typer.Option("--pair", help="Each row has two texts.")] = False,
+    split_long: SplitLongOption = False,
     label: LabelOption = "",
     text: TextOption = None,
     other: OtherOption = "",
@@ -265,7 +268,7 @@ def distil(
     tables, where = tables_of(config, settings, "tokens", "distil")
     if layers:
         tables.setdefault("distil", {})["layers"] = layers
-    labels = {"label": label, "text": text, "other": other, "pair": pair}
+    labels = {"label": label, "text": text, "other": other, "pair": pair, "split_long": split_long}
     pairs = {
         "source_language": source_language,
         "target_language": target_language,
@@ -296,6 +299,7 @@ def _distil_encoder(
     text: list[str] | None,
     other: str,
     pair: bool,
+    split_long: bool,
 ) -> None:
     from regard.config import check_tables, from_dict
     from regard.models.folder import load_encoder
@@ -315,9 +319,8 @@ def _distil_encoder(
     model = {**tables.get("model", {}), "base": str(teacher)}
     reporter = ConsoleReporter()
     if head.task == "mask":
-        refuse_options(
-            "the student of an encoder of masked words", {"label": label, "text": text, "other": other, "pair": pair}
-        )
+        labels = {"label": label, "text": text, "other": other, "pair": pair, "split_long": split_long}
+        refuse_options("the student of an encoder of masked words", labels)
         corpus = data_table(CorpusSettings, tables, where, train=data, dev=dev, documents=documents)
         masked = from_dict(ModelSettings, model, f"{where}, [model]")
         with reporter:
@@ -327,7 +330,8 @@ def _distil_encoder(
         single = "regress" if len(head.labels) == 1 else "classify"
         pairs = bool(pair or other) if head.pair is None else head.pair
         task = "tag" if head.task == "tag" else "pair" if pairs else single
-        labelled = data_table(LabelledData, tables, where, train=data, dev=dev, label=label, text=text, other=other)
+        columns = {"label": label, "text": text, "other": other}
+        labelled = data_table(LabelledData, tables, where, train=data, dev=dev, split_long=split_long, **columns)
         settings_of_head = from_dict(HeadSettings, {**model, "task": task}, f"{where}, [model]")
         run = Finetuning(out, settings_of_head, tables.get("training", {}), labelled, where, reporter, student)
         train_rows, dev_rows = prepare_labelled(labelled, run.task, run.seed, reporter.note)

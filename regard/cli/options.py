@@ -36,7 +36,11 @@ TextOption = Annotated[
     list[str] | None, typer.Option(metavar="COLUMN", help="Column of the text; repeat it to join several.")
 ]
 SplitLongOption = Annotated[
-    bool, typer.Option("--split-long", help="Texts longer than an encoder takes are read in stretches that overlap.")
+    bool,
+    typer.Option(
+        "--split-long",
+        help="Texts longer than an encoder takes are read in overlapping stretches; else they are left out or refused.",
+    ),
 ]
 OutOption = Annotated[
     str, typer.Option("--out", "-o", help="File (folder for several inputs, or with / at its end); else stdout.")

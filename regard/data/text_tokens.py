@@ -211,8 +211,8 @@ def that_fit(inputs: Sequence[TextIds], max_length: int, what: str = "texts") ->
     kept = [row for row, read in enumerate(inputs) if len(read) <= max_length]
     if not kept:
         raise DataError(
-            f"none of {len(inputs):,} {what} fits into {max_length:,} tokens. Split them first, or lengthen a BERT or "
-            "BigBird as it is fine-tuned: --set model.max_length=4096"
+            f"none of {len(inputs):,} {what} fits into {max_length:,} tokens. Have single texts read in "
+            "stretches (--split-long), or lengthen a BERT or BigBird as it is fine-tuned: --set model.max_length=4096"
         )
     return kept
 

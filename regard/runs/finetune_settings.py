@@ -33,6 +33,7 @@ class LabelledData:
     label: str = ""
     text: tuple[str, ...] = ()
     other: str = ""
+    split_long: bool | None = None  # texts longer than the model takes are learnt in stretches; None: they are left out
 
     def __post_init__(self) -> None:
         if self.dev_rows < 1:

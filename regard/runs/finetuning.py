@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 import torch
 
+from regard import long_texts
 from regard.config import from_dict, refuse_idle
 from regard.data import labelled
 from regard.data.labelled import LabelledSet, LabelTask, check_task
@@ -52,6 +53,7 @@ class LabelLesson:
     dev_inputs: Sequence[TextIds]  # its texts, encoded
     tokens: TextTokens
     plan: TrainingPlan
+    split_long: bool = False  # judge dev texts that are longer than the model takes in stretches
     unit: str = "labels"
 
     def loss(self, model: TaskModel, batch: LabelBatch) -> Losses:
@@ -60,7 +62,8 @@ class LabelLesson:
     def validate(self, model: TaskModel) -> Validation:
         """Loss, and the scores of the task."""
         engine = EncoderEngine(model, self.tokens)
-        found = judge(engine, model.config.labels, self.dev, inputs=self.dev_inputs, resamples=0)
+        labels, inputs = model.config.labels, self.dev_inputs
+        found = judge(engine, labels, self.dev, inputs=inputs, resamples=0, split_long=self.split_long)
         row = {"dev_loss": found.loss, **{f"dev_{key}": score.value for key, score in found.scores.items()}}
         told = zip(found.texts[:_SAMPLES], found.gold, found.predicted, strict=False)
         samples = [
@@ -119,6 +122,9 @@ class Finetuning:
         self.folder = RunFolder(folder)
         self.model, self.training, self.data, self.where = model, training, data, where
         self.task: LabelTask = check_task(model.task)
+        self.split_long = bool(data.split_long)
+        if self.split_long and self.task == "pair":
+            raise ConfigError(f"{where}: --split-long is of single texts: nothing says which of a pair to split.")
         if model.base not in ENCODER_SIZES:
             check_encoder_name(model.base)
         draft = from_dict(TrainingPlan, training, f"{where}, [training]")  # a mistake shows before the data is read
@@ -180,7 +186,7 @@ class Finetuning:
         self.folder.settle(settings.to_toml())
         learner = Learner.of(model, plan, model.levels())
         facts = facts_of(settings.to_toml(), labelled.fingerprint(train_rows), labelled.fingerprint(dev_rows))
-        lesson: Lesson = LabelLesson(encoded, dev, dev_inputs, tokens, plan)
+        lesson: Lesson = LabelLesson(encoded, dev, dev_inputs, tokens, plan, self.split_long)
         if teacher is not None and self.distil is not None:
             lesson = DistilledLesson(lesson, teacher, self.distil)
         best = Session(self.folder.path, plan, learner, lesson, facts, self.reporter).run()
@@ -190,9 +196,10 @@ class Finetuning:
             weights["head.output.bias"] = weights["head.output.bias"] * spread + mean
         model.load_state_dict(weights, strict=False)  # all parameters; buffers are not kept
         if self.task in ("classify", "pair"):
-            found = judge(EncoderEngine(model, tokens), labels, dev, inputs=dev_inputs, resamples=0).classes
-            assert found is not None
-            model.config = dataclasses.replace(model.config, temperature=temperature(*found))
+            engine = EncoderEngine(model, tokens)
+            judged = judge(engine, labels, dev, inputs=dev_inputs, resamples=0, split_long=self.split_long)
+            assert judged.classes is not None
+            model.config = dataclasses.replace(model.config, temperature=temperature(*judged.classes))
         change = ""
         if teacher is not None:
             change = self._beside_teacher(model, teacher, tokens, dev, dev_inputs, plan.dev_metric, best)
@@ -215,14 +222,16 @@ class Finetuning:
         """A line on how good, how fast and how large the student is, beside its teacher."""
         ours, theirs = (EncoderEngine(model.eval(), tokens) for model in (student, teacher))
         timed = inputs[: beside.TIMED]
+        parts = long_texts.split(timed, ours.max_length)[0] if self.split_long else timed
 
         def make() -> str:
-            found = judge(theirs, teacher.config.labels, dev, inputs=inputs, resamples=0)
+            labels = teacher.config.labels
+            found = judge(theirs, labels, dev, inputs=inputs, resamples=0, split_long=self.split_long)
             score = found.loss if metric == "loss" else found.scores[metric].value
             return beside.line_of(
                 (told_score(metric, best[f"dev_{metric}"]), told_score(metric, score)),
                 (student, teacher),
-                (lambda: ours.logits(timed), lambda: theirs.logits(timed)),
+                (lambda: ours.logits(parts), lambda: theirs.logits(parts)),
                 len(timed),
                 "texts",
             )
@@ -261,12 +270,14 @@ class Finetuning:
         )
 
     def _that_fit(self, dev: LabelledSet, tokens: TextTokens, limit: int) -> tuple[LabelledSet, list[TextIds]]:
-        """The dev texts that the model takes whole, and these encoded.
+        """The dev texts that can be judged, and these encoded: those that the model takes whole, or all in stretches.
 
         Raises:
             DataError: there is none.
         """
         inputs = tokens.encode_all(dev.texts)
+        if self.split_long:
+            return dev, inputs
         kept = that_fit(inputs, limit, "dev texts")
         if too_long := len(dev) - len(kept):
             self.reporter.note(f"{too_long:,} of {len(dev):,} dev texts have more than {limit:,} tokens: not judged.")
@@ -347,11 +358,20 @@ class Finetuning:
         if self.task == "regress":
             rows, labels = _rescaled(rows, mean, spread), ()
         inputs = tokens.encode_all(rows.texts)
+        if self.split_long:
+            inputs, places = long_texts.split(inputs, limit)
+            rows = rows.select(numpy.repeat(numpy.arange(len(rows)), [len(found) for found in places]))
+            if too_long := sum(len(found) > 1 for found in places):
+                self.reporter.note(
+                    f"{too_long:,} training texts have more than {limit:,} tokens: {len(rows):,} stretches are learnt "
+                    f"from {len(places):,} texts."
+                )
         encoded = encode_labelled(rows, inputs, labels, max_length=limit, pad_id=tokens.id_of("pad"))
         if too_long := len(rows) - len(encoded):
+            stretches = "" if self.task == "pair" else "; or they can be learnt in stretches: --split-long"
             self.reporter.note(
                 f"{too_long:,} training texts have more than {limit:,} tokens: not trained on. "
-                f"A BERT or BigBird can be lengthened: --set model.max_length=4096"
+                f"A BERT or BigBird can be lengthened: --set model.max_length=4096{stretches}"
             )
         return encoded
 

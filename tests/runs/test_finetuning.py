@@ -149,7 +149,7 @@ def test_dev_texts_that_are_too_long_are_told_and_not_counted(tmp_path: Path, ba
     _, listener = given(tmp_path / "run", base, {"train": TRAIN_ROWS, "dev": "no\ta cat\n" + long * 3})
     assert any("3 of 4 dev texts have more than" in note for note in listener.notes)
     assert "Best of 1 dev texts" in (tmp_path / "run" / "model" / "README.md").read_text()
-    with pytest.raises(DataError, match=r"none of 3 dev texts fits into .* tokens\. Split them"):
+    with pytest.raises(DataError, match=r"none of 3 dev texts fits into .* tokens\. Have single texts read in"):
         given(tmp_path / "other", base, {"train": TRAIN_ROWS, "dev": long * 3})
     assert not (tmp_path / "other" / "config.toml").exists(), "the folder is free for a better try"
 
