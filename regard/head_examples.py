@@ -15,9 +15,9 @@ from regard.data.world import WorldPair
 from regard.errors import ConfigError, DataError
 from regard.evaluation import coreference
 from regard.evaluation.alignment import Link
-from regard.look.words import marks_as_letters
+from regard.look.words import SIGN_GOES_ON, marks_as_letters
 
-_WORD = re.compile(r"['’]s\b|\w+(?:['’‑-]\w+)*|[^\w\s]")
+_WORD = re.compile(r"['’]s\b|\w+(?:['’‑-]\w+)*|[^\w\s]" + SIGN_GOES_ON + "*")
 
 
 @dataclass(frozen=True)

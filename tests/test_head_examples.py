@@ -34,6 +34,15 @@ def test_words_end_where_mentions_end() -> None:
     assert (example.target, example.target_words, example.links) == (None, (), frozenset())
 
 
+def test_joined_emoji_are_one_word() -> None:
+    text = "She ❤️ Ann \U0001f44d\U0001f3fd, the \U0001f468‍\U0001f469‍\U0001f467! रवि 3️⃣"
+    places = [(text.index(name), text.index(name) + len(name)) for name in ("She", "Ann", "रवि")]
+    example = Example.of_resolved(ResolvedText(text, places[0], (places[1], places[2]), 0))
+    family = "\U0001f468‍\U0001f469‍\U0001f467"
+    words = ["She", "❤️", "Ann", "\U0001f44d\U0001f3fd", ",", "the", family, "!", "रवि", "3️⃣"]
+    assert example.source_words == tuple(words)
+
+
 def test_mentions_of_the_built_in_corpus_are_its_gold() -> None:
     pairs = [pair for pair in world.generate("test", 60, it_share=1.0) if pair.pronouns]
     assert pairs

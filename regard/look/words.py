@@ -9,6 +9,7 @@ Span = tuple[int, int]  # characters (first, end)
 
 _ZERO_WIDTH_JOINER = "\u200d"
 _JOINERS = f"\u200c{_ZERO_WIDTH_JOINER}"  # of letters and of emoji; the first keeps letters apart within a word
+SIGN_GOES_ON = "\ue000"  # of private use: no letter, and in no text
 _WORD = re.compile(r"\w+(?:['’‑-]\w+)*")  # don't and mother-in-law are one word
 # Scripts written without spaces: there a piece is nearer to a word than what stands between two spaces.
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
@@ -98,11 +99,15 @@ def _may_end(text: str, place: int, inside: set[int]) -> bool:
 
 
 def marks_as_letters(text: str) -> str:
-    """The text with a letter for every mark that belongs to the one before, such as an accent or a vowel sign.
+    """The text, as long as it was, with a letter for every mark on a letter, such as an accent or a vowel sign.
 
-    Python's \\w knows only letters: it would end Hindi words, or Hebrew ones with their points, within.
+    Python's \\w knows only letters: it would end Hindi words, or Hebrew ones with their points, within. What belongs to
+    a sign before it, as in joined emoji, becomes `SIGN_GOES_ON`.
     """
-    return "".join("x" if _is_mark(character) else character for character in text)
+    return "".join(
+        each[0] + ("x" if each[0].isalnum() or each[0].isspace() else SIGN_GOES_ON) * (len(each) - 1)
+        for each in graphemes(text)
+    )
 
 
 def graphemes(text: str) -> list[str]:
