@@ -31,6 +31,7 @@ from regard.runs.reporter import Reporter
 from regard.runs.running import RunningLesson
 from regard.runs.session import Learner, Lesson, Session
 from regard.runs.sizes import DECODER_SIZES
+from regard.training.batches import epoch_order
 from regard.training.distil import DistilSettings, student_of
 from regard.training.masking import MaskedCorpus, Masking
 from regard.training.running import RunningCorpus
@@ -133,6 +134,7 @@ class Pretraining:
         learner = Learner.of(subject.model, plan)
         facts = facts_of(settings, *prints)
         lesson = subject.lesson(train, dev)
+        self._tell_early_end(lesson)
         before: Mapping[str, float] = {}
         if old_paths:
             old = corpora.first_tokens(
@@ -204,6 +206,20 @@ class Pretraining:
                 f"--set model.max_length={taken} for all of them."
             )
         return length
+
+    def _tell_early_end(self, lesson: Lesson) -> None:
+        """Say where passes over the text end the run long before its rate would have fallen."""
+        plan = self.plan
+        if not plan.max_epochs:
+            return
+        batches = len(epoch_order(lesson.train.at(0), plan.batch_tokens, plan.seed, 0))
+        steps = plan.max_epochs * max(1, batches // plan.batches_per_step)
+        if steps < 0.9 * plan.max_steps:
+            self.reporter.note(
+                f"training.max_epochs ends this run after about {steps:,} steps, but its rate rises over "
+                f"{plan.warmup_steps:,} and falls until step {plan.max_steps:,}. For one that falls by then: "
+                f"--set training.max_steps={steps}"
+            )
 
     # Encoders
 

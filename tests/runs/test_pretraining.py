@@ -294,6 +294,17 @@ def test_a_mistaken_text_leaves_the_folder_to_the_right_one(tmp_path: Path, text
         train(run, empty)
 
 
+def test_passes_that_end_a_run_long_before_its_rate_has_fallen_are_told(tmp_path: Path, text: Path) -> None:
+    best, listener = train(tmp_path / "run", text, max_epochs=1, max_steps=5_000)
+    (said,) = (note for note in listener.notes if "max_epochs" in note)
+    expected = int(said.rsplit("=", 1)[1])
+    assert f"after about {expected:,} steps" in said
+    assert "falls until step 5,000" in said
+    assert best["step"] == expected > 1
+    _, listener = train(tmp_path / "told", text, max_epochs=1, max_steps=expected)
+    assert not any("max_epochs" in note for note in listener.notes)
+
+
 def test_how_much_is_read_at_once_is_said_and_follows_the_size(tmp_path: Path, text: Path) -> None:
     def notes(base: Path | str, max_epochs: int = 0, **model: Any) -> str:
         listener, corpus = Listener(), CorpusSettings(train=(str(text),), dev_tokens=100)
