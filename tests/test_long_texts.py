@@ -185,6 +185,20 @@ def test_long_texts_are_learnt_judged_and_distilled_in_stretches(run: Command, t
     assert "student: " in student.err
 
 
+def test_words_of_long_texts_are_learnt_in_stretches(run: Command, tmp_path: Path) -> None:
+    numbers, lines = random.Random(4), []
+    for _ in range(60):
+        words = numbers.choices(["the", "to", "man", "cat", "dog", "bird", "sees", "sings"], k=numbers.randint(20, 60))
+        lines += [f"{word}\t{'B-ANIMAL' if word in ('cat', 'dog', 'bird') else 'O'}" for word in words] + [""]
+    (tmp_path / "long.conll").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    finetune = ["finetune", "bert-tiny", tmp_path / "long.conll", "--task", "tag", "--split-long", "--out"]
+    done = run(*finetune, tmp_path / "run", *settings(80, "model.max_length=16", "training.batch_tokens=400"))
+    assert done.status == 0, done.err
+    text = "the man sees to the cat the dog sings to the man " * 5
+    found = run("predict", tmp_path / "run", "--split-long", "--words", stdin=text.strip() + "\n").lines[0].split(" ")
+    assert found == [f"{word}/{'B-ANIMAL' if word in ('cat', 'dog') else 'O'}" for word in text.split()]
+
+
 def test_nothing_is_lost_between_stretches(tmp_path: Path) -> None:
     tokens = make_text_tokens(tmp_path)
     read = [text_of(tokens, 5), text_of(tokens, 30), tokens.encode("")]

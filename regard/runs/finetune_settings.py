@@ -33,7 +33,8 @@ class LabelledData:
     label: str = ""
     text: tuple[str, ...] = ()
     other: str = ""
-    split_long: bool | None = None  # texts longer than the model takes are learnt in stretches; None: they are left out
+    # Texts longer than the model takes are learnt in stretches, and judged as wholes; else they are left out.
+    split_long: bool | None = None
 
     def __post_init__(self) -> None:
         if self.dev_rows < 1:
