@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import regard.api
+from regard import long_texts
 from regard.data import labelled
 from regard.data.labelled import Columns, LabelTask
 from regard.errors import ConfigError
@@ -95,8 +96,8 @@ def evaluate_encoder(
     task: LabelTask = "tag"
     if head.task == "classify":
         task = "pair" if reads_pairs(encoder, pair) else "regress" if len(head.labels) == 1 else "classify"
-    if split_long and task == "pair":
-        raise ConfigError("--split-long is of single texts: nothing says which of a pair to split. Leave it out.")
+    if split_long:
+        long_texts.check_single(task)
     rows = labelled.load(data, task, columns)
     found = judge(encoder.engine, head.labels, rows, split_long=split_long)
     classes, errors = [], None

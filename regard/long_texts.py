@@ -6,8 +6,9 @@ from typing import Protocol
 
 import numpy as np
 
+from regard.data.labelled import LabelTask
 from regard.data.text_tokens import TextIds
-from regard.errors import ModelError
+from regard.errors import ConfigError, ModelError
 
 _OVERLAP = 4  # of what a stretch has of the text at least one in so many tokens is in the next one too
 
@@ -23,6 +24,16 @@ class Engine(Protocol):
     def logits(self, inputs: Sequence[TextIds]) -> list[np.ndarray]:
         """The head's logits for each input."""
         ...
+
+
+def check_single(task: LabelTask) -> None:
+    """Refuse to split pairs.
+
+    Raises:
+        ConfigError: the task is of pairs.
+    """
+    if task == "pair":
+        raise ConfigError("--split-long is of single texts: nothing says which of a pair to split. Leave it out.")
 
 
 def logits(engine: Engine, inputs: Sequence[TextIds]) -> list[np.ndarray]:

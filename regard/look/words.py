@@ -9,7 +9,7 @@ Span = tuple[int, int]  # characters (first, end)
 
 _ZERO_WIDTH_JOINER = "\u200d"
 _JOINERS = f"\u200c{_ZERO_WIDTH_JOINER}"  # of letters and of emoji; the first keeps letters apart within a word
-SIGN_GOES_ON = "\ue000"  # of private use: no letter, and in no text
+SIGN_GOES_ON = "\ue000"  # of private use: no letter, and hardly in a text
 _WORD = re.compile(r"\w+(?:['’‑-]\w+)*")  # don't and mother-in-law are one word
 # Scripts written without spaces: there a piece is nearer to a word than what stands between two spaces.
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")

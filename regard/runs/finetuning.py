@@ -123,8 +123,8 @@ class Finetuning:
         self.model, self.training, self.data, self.where = model, training, data, where
         self.task: LabelTask = check_task(model.task)
         self.split_long = bool(data.split_long)
-        if self.split_long and self.task == "pair":
-            raise ConfigError(f"{where}: --split-long is of single texts: nothing says which of a pair to split.")
+        if self.split_long:
+            long_texts.check_single(self.task)
         if model.base not in ENCODER_SIZES:
             check_encoder_name(model.base)
         draft = from_dict(TrainingPlan, training, f"{where}, [training]")  # a mistake shows before the data is read

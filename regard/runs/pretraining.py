@@ -210,7 +210,7 @@ class Pretraining:
     def _tell_early_end(self, lesson: Lesson) -> None:
         """Say where passes over the text end the run long before its rate would have fallen."""
         plan = self.plan
-        if not plan.max_epochs:
+        if not plan.max_epochs or plan.schedule not in ("cosine", "linear"):
             return
         batches = len(epoch_order(lesson.train.at(0), plan.batch_tokens, plan.seed, 0))
         steps = plan.max_epochs * max(1, batches // plan.batches_per_step)

@@ -303,6 +303,8 @@ def test_passes_that_end_a_run_long_before_its_rate_has_fallen_are_told(tmp_path
     assert best["step"] == expected > 1
     _, listener = train(tmp_path / "told", text, max_epochs=1, max_steps=expected)
     assert not any("max_epochs" in note for note in listener.notes)
+    _, listener = train(tmp_path / "level", text, max_epochs=1, max_steps=5_000, schedule="constant")
+    assert not any("max_epochs" in note for note in listener.notes), "a rate that never falls"
 
 
 def test_how_much_is_read_at_once_is_said_and_follows_the_size(tmp_path: Path, text: Path) -> None:
