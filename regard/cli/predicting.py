@@ -36,7 +36,10 @@ def predict(
     ] = False,
     fill: Annotated[bool, typer.Option("--fill", help="Guess the words that the lines have as [MASK].")] = False,
     words: Annotated[
-        bool, typer.Option("--words", help="Words are what stands between spaces; each gets one tag.")
+        bool,
+        typer.Option(
+            "--words", help="Words are what stands between spaces, or lists in JSON lines; each gets one tag."
+        ),
     ] = False,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Probabilities as often right as they say, by fine-tuning's dev set.")
@@ -87,7 +90,7 @@ def predict(
 
     for source, target in ways:
         with writer(target) as write:
-            for rows in _chunks(source, columns, pair):
+            for rows in _chunks(source, columns, pair, words):
                 texts, wrong = [each for _, each in rows], None
                 try:
                     lines = results(texts)
@@ -105,12 +108,12 @@ def _is_table(source: Path | None) -> bool:
     return source is not None and kind_suffix(source) in SUFFIXES
 
 
-def _chunks(source: Path | None, columns: "Columns", pair: bool) -> "Iterator[list[tuple[int, Text]]]":
+def _chunks(source: Path | None, columns: "Columns", pair: bool, words: bool) -> "Iterator[list[tuple[int, Text]]]":
     """The texts of an input, many together, each with the number of the line where it begins."""
     from regard.data.labelled import read_texts
 
     if source is not None and _is_table(source):
-        yield from in_chunks(read_texts(source, columns, pair=pair))
+        yield from in_chunks(read_texts(source, columns, pair=pair, words=words))
         return
     number = 1
     for chunk in stdin_chunks() if source is None else file_chunks(source):

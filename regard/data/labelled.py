@@ -137,7 +137,7 @@ def load(data: Sequence[str], task: LabelTask, columns: Columns) -> LabelledSet:
     return LabelledSet(texts, labels, numpy.array(weights, dtype=numpy.float32), skipped, told)
 
 
-def read_texts(path: Path, columns: Columns, *, pair: bool) -> Iterator[tuple[int, Text]]:
+def read_texts(path: Path, columns: Columns, *, pair: bool, words: bool = False) -> Iterator[tuple[int, Text]]:
     """The text of each row of a table, and the line where the row begins; no row is left out, an empty text neither.
 
     Columns are named as for `load`. If none are, and there is no heading with the usual names, a single column is the
@@ -146,6 +146,7 @@ def read_texts(path: Path, columns: Columns, *, pair: bool) -> Iterator[tuple[in
     Args:
         columns: where the texts stand; a label is not looked for.
         pair: each row has two texts.
+        words: a text of JSON lines may be a list of words, as tags are learnt from; a space is put between each two.
 
     Raises:
         DataError: the file cannot be read as what its name says, it cannot be told which columns are the texts', or a
@@ -158,7 +159,7 @@ def read_texts(path: Path, columns: Columns, *, pair: bool) -> Iterator[tuple[in
         if record.unusable:
             raise DataError(f"{where}: a row {record.unusable} cannot be used. Repair or remove it.")
         if places is None:
-            places = _Places.of_texts(path, record, columns, pair)
+            places = _Places.of_texts(path, record, columns, pair, words)
             num_columns = len(record.values)
             if places.heading:
                 continue
@@ -168,7 +169,7 @@ def read_texts(path: Path, columns: Columns, *, pair: bool) -> Iterator[tuple[in
                 f"{where}: found {len(record.values)} columns, expected {num_columns} as in the first row. "
                 "Repair the row; in .csv a text with commas stands in quotes."
             )
-        _, text, other = places.take(path, record)
+        _, text, other = places.take(path, record, words)
         yield record.line, (text, other) if pair else text
 
 
@@ -271,7 +272,7 @@ class _Places:
         return cls(numbers[0], tuple(numbers[1:]), other_place, heading=False)
 
     @classmethod
-    def of_texts(cls, path: Path, first: Record, columns: Columns, pair: bool) -> "_Places":
+    def of_texts(cls, path: Path, first: Record, columns: Columns, pair: bool, words: bool) -> "_Places":
         """The same without a label."""
         names = [str(name).strip() for name in first.values]  # of a JSON object its keys
         given = [name for name in (*columns.text, columns.other) if name]
@@ -291,6 +292,8 @@ class _Places:
             return cls(None, (0,), 1 if pair else None, heading=False)
         where = lowered if is_table and not given else names
         text, other = _text_names(where, columns, pair)
+        if words and not is_table and not columns.text:
+            text = _some(_usual(_WORD_KEYS, where)) or text
         missing = [name for name in (*text, other) if name and name not in where]
         if missing or not text or (pair and not other):
             raise _no_texts(path, first.line, missing, names, pair)
@@ -304,12 +307,12 @@ class _Places:
         named = [repr(place) if isinstance(place, str) else f"column {place + 1}" for place in (self.label, *texts)]
         return f"label from {named[0]}, text from {' and '.join(named[1:])}"
 
-    def take(self, path: Path, record: Record) -> tuple[str, str, str]:
+    def take(self, path: Path, record: Record, words: bool = False) -> tuple[str, str, str]:
         """Label, text and second text ("" if there is none, or none is asked for)."""
         values: Any = record.values
         try:
             label = "" if self.label is None else values[self.label]
-            texts = [values[place] for place in self.text]
+            texts = [_of_words(path, record.line, values[place]) if words else values[place] for place in self.text]
             other = "" if self.other in (None, "") else values[self.other]
         except (IndexError, KeyError) as error:
             by_number = isinstance(error, IndexError)
@@ -322,7 +325,10 @@ class _Places:
             ) from error
         for value in (*texts, other):
             if not isinstance(value, str):
-                raise DataError(f"{path}, line {record.line:,}: the text is {value!r:.40}, a string was expected.")
+                advice = " For tags of a list of words give --words." if self.label is None and _strings(value) else ""
+                raise DataError(
+                    f"{path}, line {record.line:,}: the text is {value!r:.40}, a string was expected.{advice}"
+                )
         if not isinstance(label, str | int | float):
             raise DataError(
                 f"{path}, line {record.line:,}: the label is {label!r:.40}, a string or number was expected."
@@ -369,6 +375,20 @@ def _joined(words: Sequence[str], tags: Sequence[str]) -> Found:
         spans.append(TagSpan(place, place + len(word), _clean(tag)))
         place += len(word) + 1
     return " ".join(parts), tuple(spans), None if parts else "empty"
+
+
+def _of_words(path: Path, line: int, text: Any) -> Any:
+    """A list of words as one text in which they can be told again; anything else as it is."""
+    if not _strings(text):
+        return text
+    words = [_clean(word) for word in text]
+    for number, word in enumerate(words, 1):
+        if not word or " " in word:
+            raise DataError(
+                f"{path}, line {line:,}: word {number} is {word[:40]!r}; words without spaces were expected, as each "
+                "gets one tag. Remove it, or make several words of it."
+            )
+    return " ".join(words)
 
 
 def _clean(text: str) -> str:
@@ -442,7 +462,8 @@ def _no_texts(path: Path, line: int, missing: Sequence[str], found: Sequence[str
     listed = ", ".join(repr(name[:30]) for name in found[:8]) or "none"
     options = "the texts with --text and --other" if pair else "the text with --text"
     how = "by its key" if kind_suffix(path) == ".jsonl" else "by its name in the heading or by number (--text 1)"
-    return DataError(f"{path}, line {line:,}: {what}; found {len(found)}: {listed}. Name {options}, each {how}.")
+    lists = " For tags of lists of words give --words." if not pair and _usual(_WORD_KEYS, found) else ""
+    return DataError(f"{path}, line {line:,}: {what}; found {len(found)}: {listed}. Name {options}, each {how}.{lists}")
 
 
 def _check_separator(path: Path, line: int, cells: Sequence[str]) -> None:

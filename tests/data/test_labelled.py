@@ -229,6 +229,14 @@ def test_pairs_without_labels(tmp_path: Path, name: str, text: str, columns: Col
             False,
             r"found 1: 'review'\. Name the text with --text, each by its key",
         ),
+        ("a.jsonl", '{"words": ["a"]}\n', NONE, False, r"found 1: 'words'\..*For tags of lists of words give --words"),
+        (
+            "a.jsonl",
+            '{"text": ["a"]}\n',
+            NONE,
+            False,
+            r"a string was expected\. For tags of a list of words give --words",
+        ),
         ("a.csv", "text;label\na;1\n", NONE, False, r"parted by semicolons"),
         ("a.csv", "text;label\na;1\n", Columns(text=("text",)), False, r"parted by semicolons"),
         ("a.tsv", "a\tb\n", Columns(text=("3",)), False, r"at least 3 columns were expected.*with --text and --other"),
@@ -242,6 +250,28 @@ def test_texts_that_cannot_be_told_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         list(read_texts(Path(written(tmp_path, name, text)), columns, pair=pair))
+
+
+@pytest.mark.parametrize(
+    ("line", "columns"),
+    [
+        ('{"tokens": ["EU", " rejects"], "ner_tags": ["B-ORG", "O"]}', NONE),
+        ('{"id": 1, "text": "The EU", "words": ["EU", "rejects"]}', NONE),
+        ('{"split": ["EU", "rejects"], "text": "The EU"}', Columns(text=("split",))),
+        ('{"text": "EU rejects"}', NONE),
+    ],
+)
+def test_words_to_be_tagged(tmp_path: Path, line: str, columns: Columns) -> None:
+    assert list(read_texts(Path(written(tmp_path, "a.jsonl", line)), columns, pair=False, words=True)) == [
+        (1, "EU rejects")
+    ]
+
+
+@pytest.mark.parametrize("word", ["New York", "a\\u00a0\\tb", ""])
+def test_what_is_no_word_is_not_tagged(tmp_path: Path, word: str) -> None:
+    path = written(tmp_path, "a.jsonl", f'{{"words": ["a"]}}\n{{"words": ["in", "{word}"]}}\n')
+    with pytest.raises(DataError, match=r"a\.jsonl, line 2: word 2 is .*words without spaces were expected"):
+        list(read_texts(Path(path), NONE, pair=False, words=True))
 
 
 def test_dev_shares_no_text_with_train(tmp_path: Path) -> None:
