@@ -207,6 +207,8 @@ def test_from_the_shell(run: Command, tmp_path: Path) -> None:
         for each in regard.load(tags).predict(["the cats, to", "", "the"], split=True)
     ]
     assert [len(line.split()) for line in given.lines] == [3, 0, 1]
+    (tmp_path / "lists.jsonl").write_text('{"words": ["the", "cats,", "to"]}\n{"words": []}\n{"words": ["the"]}\n')
+    assert run("predict", tags, tmp_path / "lists.jsonl", "--words").lines == given.lines
     masks = make_encoder_folder(tmp_path / "masks", task="mask")
     shown = run("predict", masks, "--fill", "--count", 2, stdin="the [MASK] sees [MASK]\n").lines
     guesses = regard.load(masks).fill(["the [MASK] sees [MASK]"], 2)[0]
