@@ -53,6 +53,7 @@ class HeadSettings(Sizes):
     task: str
     base_sha256: str = ""  # of the folder's weights
     dropout: float = 0.1  # before the head
+    encoder_dropout: float | None = None  # in the encoder; None: 0.1 from nothing, else as the base has it
     vocab_size: int = 8_000  # from nothing: at most
     lowercase: bool = True  # from nothing
     max_length: int = 0  # tokens of a text; 0: 512 from nothing, else what the base takes; more lengthens a BERT
@@ -62,6 +63,9 @@ class HeadSettings(Sizes):
         check_task(self.task)
         if self.vocab_size < 10 or (self.max_length and self.max_length < 3):
             raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 3")
+        for name in ("dropout", "encoder_dropout"):
+            if not 0 <= (getattr(self, name) or 0.0) < 1:
+                raise ConfigError(f"model.{name} must be at least 0 and below 1, got {getattr(self, name)}")
         if Path(self.base).exists():
             idle = {"vocab_size": 8_000, "lowercase": True}
             refuse_idle(self, idle, f"{self.base} keeps the tokenizer that it has", "[model]")

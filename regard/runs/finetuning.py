@@ -19,7 +19,7 @@ from regard.errors import ConfigError, DataError, ModelError
 from regard.evaluation.calibration import temperature
 from regard.judging import judge
 from regard.models import ENCODERS
-from regard.models.bert import Bert
+from regard.models.bert import Bert, DistilBertConfig
 from regard.models.bigbird import lengthen
 from regard.models.folder import save_encoder
 from regard.models.heads import HeadConfig, TaskModel
@@ -129,7 +129,9 @@ class Finetuning:
             check_encoder_name(model.base)
         draft = from_dict(TrainingPlan, training, f"{where}, [training]")  # a mistake shows before the data is read
         if distil is not None:
-            refuse_idle(model, {"dropout": 0.1}, "a student has its teacher's", f"{where}, [model]")
+            refuse_idle(
+                model, {"dropout": 0.1, "encoder_dropout": None}, "a student has its teacher's", f"{where}, [model]"
+            )
             if training.get("label_smoothing"):
                 raise ConfigError(
                     f"{where}: training.label_smoothing does nothing here: the teacher's labels are soft."
@@ -288,6 +290,8 @@ class Finetuning:
         name = self.model.base
         tags = self.task == "tag"
         pair = None if tags else not isinstance(rows.texts[0], str)
+        given = self.model.encoder_dropout
+        dropout = {} if given is None else {"dropout": given, "attention_dropout": given}
         head = HeadConfig(task="tag" if tags else "classify", labels=labels, dropout=self.model.dropout, pair=pair)
         if name in ENCODER_SIZES and not Path(name).exists():
             texts = [part for text in rows.texts for part in ([text] if isinstance(text, str) else text)]
@@ -297,13 +301,13 @@ class Finetuning:
             )
             arch, sizes = self.model.named()
             length = self.model.max_length or _LENGTH
-            values = {**sizes, "vocab_size": tokens.vocab_size, "max_length": length, "pooled": True}
+            values = {**sizes, **dropout, "vocab_size": tokens.vocab_size, "max_length": length, "pooled": True}
             config_class, model_class = ENCODERS[arch]
             return TaskModel(model_class(from_dict(config_class, values, name)), head), tokens, self.model
         loaded, digest = encoder_base(name)
         encoder = self._of_length(loaded.model.encoder)
-        if not encoder.config.pooled and head.task == "classify":
-            encoder = _pooled(encoder)
+        pooled = encoder.config.pooled or head.task == "classify"
+        encoder = _rebuilt(encoder, dataclasses.replace(encoder.config, **dropout, pooled=pooled))
         model = TaskModel(encoder, head)
         before = loaded.model.config
         if (before.task, before.labels) == (head.task, head.labels) and head.labels != (_NUMBER,):
@@ -376,12 +380,14 @@ class Finetuning:
         return encoded
 
 
-def _pooled(encoder: Encoder) -> Encoder:
-    """The encoder with a pooling layer that has learnt nothing yet."""
-    config = dataclasses.replace(encoder.config, pooled=True)
-    pooled = type(encoder)(config)
-    pooled.load_state_dict(encoder.state_dict(), strict=False)  # all but the new layer
-    return pooled
+def _rebuilt(encoder: Encoder, config: DistilBertConfig) -> Encoder:
+    """The encoder with other settings; a pooling layer that it lacked has learnt nothing yet."""
+    if config == encoder.config:
+        return encoder
+    rebuilt = type(encoder)(config)
+    new = config.pooled and not encoder.config.pooled
+    rebuilt.load_state_dict(encoder.state_dict(), strict=not new)  # all but that layer
+    return rebuilt
 
 
 def _scale(rows: LabelledSet) -> tuple[float, float]:

@@ -228,6 +228,28 @@ def test_the_same_question_goes_on_with_its_head(tmp_path: Path, base: Path) -> 
     assert again["dev_accuracy"] == first["dev_accuracy"]
 
 
+@pytest.mark.parametrize("from_nothing", [True, False])
+def test_dropout_is_as_it_was_or_as_it_is_set(tmp_path: Path, from_nothing: bool) -> None:
+    name = "bert-tiny" if from_nothing else str(make_encoder_folder(tmp_path / "base", dropout=0.2))
+    labelled = LabelledData(train=(write(tmp_path, "classify"),), dev_rows=16)
+
+    def made(out: Path, **given: Any) -> tuple[float, float, list[float]]:
+        run = Finetuning(out, HeadSettings(base=name, task="classify", **given), {**SETTINGS, "max_steps": 1}, labelled)
+        run.train(*prepare_labelled(labelled, run.task, run.seed, lambda text: None))
+        config = load_encoder(out).model.encoder.config
+        losses = [json.loads(line)["dev_loss"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+        return config.dropout, config.attention_dropout, losses
+
+    before = (0.1, 0.1) if from_nothing else (0.2, 0.1)
+    assert made(tmp_path / "as-it-was")[:2] == before
+    *dropout, with_much = made(tmp_path / "set", encoder_dropout=0.5)
+    assert dropout == [0.5, 0.5]
+    assert with_much != made(tmp_path / "none", encoder_dropout=0.0)[2]
+    for wrong in ({"encoder_dropout": 1.0}, {"dropout": -0.1}):
+        with pytest.raises(ConfigError, match=r"model\.\w*dropout must be at least 0 and below 1"):
+            made(tmp_path / "wrong", **wrong)
+
+
 def test_an_encoder_without_pooling_gets_it(tmp_path: Path) -> None:
     base = make_encoder_folder(tmp_path / "base", pooled=False)
     train(tmp_path / "run", write(tmp_path, "classify"), base, max_steps=2)
