@@ -11,8 +11,9 @@ from regard.api import LanguageModel, Model
 from regard.data import antecedents, world
 from regard.data.antecedents import ResolvedFile, ResolvedText
 from regard.data.pairs import check_direction, draw_world
+from regard.data.text_tokens import MASK, TextTokens
 from regard.data.world import WorldPair
-from regard.errors import ConfigError, DataError
+from regard.errors import ConfigError, DataError, ModelError
 from regard.evaluation import coreference
 from regard.evaluation.alignment import Link
 from regard.look.words import SIGN_GOES_ON, marks_as_letters
@@ -46,6 +47,7 @@ class Example:
     links: frozenset[Link] = frozenset()  # gold; empty where there is none
     mentions: tuple[Mention, ...] = ()
     where: str = ""  # file and line, for people
+    masked: bool = False  # a pronoun is `MASK` in the source
 
     @classmethod
     def of_pair(cls, pair: CountedPair, mentions: tuple[Mention, ...] = ()) -> "Example":
@@ -74,9 +76,12 @@ class Example:
         text = resolved.text
         borders = sorted({0, len(text), *resolved.pronoun, *(place for span in resolved.candidates for place in span)})
         shown = marks_as_letters(text)
-        words = [
-            match.span() for first, end in itertools.pairwise(borders) for match in _WORD.finditer(shown, first, end)
-        ]
+        words: list[tuple[int, int]] = []
+        for first, end in itertools.pairwise(borders):
+            if resolved.masked and (first, end) == resolved.pronoun:
+                words.append((first, end))
+            else:
+                words += [match.span() for match in _WORD.finditer(shown, first, end)]
 
         def within(span: tuple[int, int]) -> tuple[int, ...]:
             return tuple(place for place, (first, end) in enumerate(words) if span[0] <= first and end <= span[1])
@@ -84,7 +89,8 @@ class Example:
         mention = Mention(
             within(resolved.pronoun)[0], tuple(within(each) for each in resolved.candidates), resolved.antecedent
         )
-        return cls(text, tuple(text[first:end] for first, end in words), mentions=(mention,))
+        given = tuple(text[first:end] for first, end in words)
+        return cls(text, given, mentions=(mention,), masked=resolved.masked)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def read(
     *,
     reverse: bool = False,
 ) -> ExampleSet:
-    """Read DATA: sentence pairs, world[:N], or files of GAP, WinoMT and Winogender, told by their first line.
+    """Read DATA: sentence pairs, world[:N], or files of texts with antecedents, told by their first line.
 
     Of such files texts that are longer than the model takes are left out, and counted.
 
@@ -118,6 +124,7 @@ def read(
     Raises:
         DataError: it cannot be read, no text is left, or its sides are the model's languages the other way round.
         ConfigError: `reverse` is said of texts without translation.
+        ModelError: the texts mask their pronoun, and the model knows no masks.
     """
     languages = model.engine.source_language, model.engine.target_language
     if (pairs := draw_world(data, split, it_share=it_share)) is not None:
@@ -132,7 +139,7 @@ def read(
         if not kinds.get(name):
             first = next(each for each, kind in kinds.items() if kind)
             raise DataError(
-                f"{name}: {first} is a file of {kinds[first]}, and this is no file of GAP, WinoMT or Winogender. Texts "
+                f"{name}: {first} is a file of {kinds[first]}, and this is no file of {antecedents.KINDS}. Texts "
                 "with and without translation are measured apart; give them in two commands."
             )
     if reverse:
@@ -155,17 +162,33 @@ def _read_pairs(
         if len(data) > 1 or not Path(data[0]).is_file():
             raise
         raise DataError(
-            f"{error} Of texts with antecedents, files of GAP, WinoMT and Winogender are read, known by their first "
-            "line."
+            f"{error} Of texts with antecedents, files of {antecedents.KINDS} are read, known by their first line."
         ) from error
     return [turned_pair(pair) if reverse else pair for pair in pairs if pair.has_both_sides]
 
 
+def read_source(model: Model, text: str, masked: bool) -> tuple[list[int], list[tuple[int, int]]]:
+    """The ids of a source, and which characters each stands for.
+
+    Raises:
+        ModelError: a word is masked, and the model knows no masks.
+    """
+    tokens = model.engine.tokens
+    if not masked:
+        return tokens.encode_source(text), tokens.source_spans(text)
+    if not isinstance(tokens, TextTokens) or "mask" not in tokens.special:
+        raise ModelError(
+            f"{model.name}: it has no token for a word that is not told, and these texts have {MASK} for their "
+            "pronoun. Measure an encoder that learnt masked words, such as a BERT."
+        )
+    found = tokens.encode_masked(text)
+    return found.ids, found.spans
+
+
 def _that_fit(model: Model, file: ResolvedFile) -> ResolvedFile:
     """Without the texts that are longer than the model takes: one cut short could lose its antecedent."""
-    tokens, limit = model.engine.tokens, model.engine.max_length
-    limit -= isinstance(model, LanguageModel)  # one stands before the text
-    fitting = tuple(text for text in file.texts if len(tokens.encode_source(text.text)) <= limit)
+    limit = model.engine.max_length - isinstance(model, LanguageModel)  # one stands before the text
+    fitting = tuple(text for text in file.texts if len(read_source(model, text.text, text.masked)[0]) <= limit)
     if len(fitting) == len(file.texts):
         return file
     reason = f"longer than the model takes, {limit:,} tokens"

@@ -11,9 +11,10 @@ import numpy as np
 
 from regard.aligning import Groups, piece_groups, stretches, untrained, word_spans
 from regard.api import Encoder, LanguageModel, Model
+from regard.data import antecedents
 from regard.errors import InputError, ModelError
 from regard.evaluation.alignment import words_from_pieces
-from regard.head_examples import Example, Mention
+from regard.head_examples import Example, Mention, read_source
 from regard.look.roles import draw_roles
 from regard.look.weights import KINDS
 
@@ -43,8 +44,8 @@ _NUM_RANKED = 5  # heads that are shown of those that were chosen from
 ABOUT_PRONOUNS = ("coreference", "candidate")
 _OF_LANGUAGE_MODELS = ("previous", "repeated")
 _NEEDED = {
-    "coreference": "antecedents: world:1000, or a file of GAP, WinoMT or Winogender",
-    "candidate": "antecedents: world:1000, or a file of GAP, WinoMT or Winogender",
+    "coreference": f"antecedents: world:1000, or a file of {antecedents.KINDS}",
+    "candidate": f"antecedents: world:1000, or a file of {antecedents.KINDS}",
     "alignment": "gold alignments, such as world:1000",
     "previous": "a model with attention within a sentence",
     "next": "a model with an encoder's attention",
@@ -333,17 +334,18 @@ def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[st
     tokens = model.engine.tokens
     if len({example.target is None for example in examples}) > 1:
         raise InputError("some texts have a translation and some have none. Measure them apart.")
-    sources = [tokens.encode_source(each.source) for each in examples]
+    read_sources = [read_source(model, each.source, each.masked) for each in examples]
+    sources = [ids for ids, _ in read_sources]
     targets = [tokens.encode_target(each.target) for each in examples if each.target is not None]
     lengths = [max(len(source), len(target) + 1) for source, target in zip_longest(sources, targets, fillvalue=[])]
     for each, length in zip(examples, lengths, strict=True):
         _check_length(each, length, model.engine.max_length)
     for some in stretches(lengths):
         found = model.engine.attention(sources[some], targets[some] if targets else None)
-        for weights, each in zip(found, examples[some], strict=True):
+        for weights, each, (_, spans) in zip(found, examples[some], read_sources[some], strict=True):
             if not weights:
                 raise ModelError(_no_heads(model, each))
-            source = _groups(tokens.source_spans(each.source), each.source, each.source_words)
+            source = _groups(spans, each.source, each.source_words)
             target = _groups(tokens.target_spans(each.target), each.target, each.target_words) if each.target else []
             read = [[piece + 1 for piece in group] for group in target]  # the start of the sentence stands before
             sides = {"cross": (target, source), "encoder": (source, source), "decoder": (target, read)}

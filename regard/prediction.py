@@ -11,12 +11,11 @@ from typing import Protocol
 import numpy as np
 
 from regard import long_texts
-from regard.data.text_tokens import TextIds, TextTokens
+from regard.data.text_tokens import MASK, TextIds, TextTokens
 from regard.errors import TextError
 from regard.evaluation import labels as label_scores
 from regard.look.words import word_groups
 
-MASK = "[MASK]"  # how a text writes a word to be guessed, whatever the model's own token is
 OUTSIDE = "O"  # the tag of a word that is of no entity
 
 
@@ -194,7 +193,7 @@ def fill(engine: Engine, texts: Sequence[str], count: int) -> list[list[list[Gue
         ModelError: the model has no mask token.
     """
     mask_id = engine.tokens.id_of("mask")
-    inputs = [engine.tokens.encode_masked(text.split(MASK)) for text in texts]
+    inputs = [engine.tokens.encode_masked(text) for text in texts]
     for row, text in enumerate(texts):
         if MASK not in text:
             raise TextError(f"{text[:60]!r} has no {MASK}: there is no word to guess.", row)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from command_line import Command
+from tiny_model import make_encoder_folder
 
-from regard.data import world
+import regard
+from regard.data import antecedents, world
 from regard.data.antecedents import ResolvedText
 from regard.head_examples import Example, Mention
 
@@ -22,6 +24,31 @@ def gap(*answers: tuple[str, str], text: str = "Ann Low saw Sue's cat and she sa
         f"t\t{text}\tshe\t{text.index('she')}\tAnn Low\t{text.index('Ann Low')}\t%s\tSue\t{text.index('Sue')}\t%s\t-\n"
     )
     return HEADER + "".join(row % pair for pair in answers)
+
+
+SCHEMA = (
+    '{"text": "The cat sees the dogs, so [MASK] sings.", "candidates": ["the cat", "the dogs"], "answer": "the cat"}\n'
+)
+
+
+def test_a_masked_pronoun_is_one_word_and_read_as_a_mask(run: Command, tmp_path: Path) -> None:
+    schemas = tmp_path / "schemas.jsonl"
+    schemas.write_text(SCHEMA)
+    example = Example.of_resolved(antecedents.read(schemas).texts[0])
+    assert example.source_words == ("The", "cat", "sees", "the", "dogs", ",", "so", "[MASK]", "sings", ".")
+    assert example.mentions == (Mention(source=7, candidates=((1,), (4,)), antecedent=0),)
+    folder = make_encoder_folder(tmp_path / "model", task="mask")
+    model = regard.load(folder)
+    read = model.engine.tokens.encode_masked(example.source)
+    (weights,) = model.engine.attention([read.ids])
+    row = weights["encoder"][:, :, read.ids.index(model.engine.tokens.id_of("mask"))]  # (layers, heads, pieces)
+    places = [example.source.index(word) for word in ("cat", "dogs")]
+    pieces = [[n for n, (a, b) in enumerate(read.spans) if place <= a < b <= place + 4] for place in places]
+    first_is_more = (row[..., pieces[0]].sum(-1) > row[..., pieces[1]].sum(-1)).flatten()
+    for answer, expected in (("the cat", first_is_more), ("the dogs", ~first_is_more)):
+        schemas.write_text(SCHEMA.replace('"answer": "the cat"', f'"answer": "{answer}"'))
+        found = json.loads(run("heads", folder, schemas, "--json").out)
+        assert [bool(head["measures"]["candidate"]) for head in found["heads"]] == list(expected)
 
 
 def test_words_end_where_mentions_end() -> None:
@@ -161,15 +188,24 @@ def test_mistakes(run: Command, folders: Callable[[str], Path], tmp_path: Path) 
     neither.write_text(gap(("FALSE", "FALSE")))
     wrong.write_text(gap(("TRUE", "FALSE")).replace("she\t26", "she\t25"))
     winograd, discourse = tmp_path / "wsc273.jsonl", tmp_path / "discourse.json"
-    winograd.write_text('{"text": "Ann thanked Sue for what [MASK] had done.", "candidates": ["Ann", "Sue"]}\n')
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text('{"text": "Ann thanked Sue for what [MASK] had done.", "candidates": ["Ann", "Sue"]}\n')
+    winograd.write_text(SCHEMA)
     discourse.write_text('{"2": {"src": ["Don\'t you think so?", "Who knows?"]}}\n')
     for data, message in (
-        ([good, pairs], f"{pairs}: {good} is a file of GAP, and this is no file of GAP, WinoMT or Winogender"),
+        (
+            [good, pairs],
+            f"{pairs}: {good} is a file of GAP, and this is no file of GAP, WinoMT, Winogender or Winograd",
+        ),
         ([good, "world:9"], f"world:9: {good} is a file of GAP, and this is no file of"),
         ([tmp_path / "none"], f"{tmp_path / 'none'}: there is no such file. Check the name"),
-        ([winograd], "Each line must be "),
-        ([winograd], "Of texts with antecedents, files of GAP, WinoMT and Winogender are read, known by their"),
-        ([discourse], "Of texts with antecedents, files of GAP, WinoMT and Winogender are read, known by their"),
+        ([winograd], "it has no token for a word that is not told, and these texts have [MASK] for their pronoun"),
+        ([bare], "Each line must be "),
+        ([bare], "Of texts with antecedents, files of GAP, WinoMT, Winogender or Winograd are read, known by their"),
+        (
+            [discourse],
+            "Of texts with antecedents, files of GAP, WinoMT, Winogender or Winograd are read, known by their",
+        ),
         (
             [neither],
             f"{neither}, GAP: 0 of 1 rows used; left out: 1 (the pronoun stands for neither name). At least one",

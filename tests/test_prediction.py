@@ -91,9 +91,10 @@ def test_words_that_are_given_have_the_label_at_their_first_character(tokens: Te
 
 
 def test_masks_are_guessed_in_their_order(tokens: TextTokens) -> None:
-    read = tokens.encode_masked(["the ", " sees ", ""])
+    read = tokens.encode_masked("the [MASK] sees [MASK]")
     assert tokens.pieces(read.ids) == ["[CLS]", "the", "[MASK]", "sees", "[MASK]", "[SEP]"]
     assert read.special == [True, False, True, False, True, True]
+    assert read.spans == [(0, 0), (0, 3), (4, 10), (11, 15), (16, 22), (0, 0)]
     logits = np.zeros((6, tokens.vocab_size))
     cat, dog = (tokens.encode(word).ids[1] for word in ("cat", "dog"))
     logits[2, cat], logits[2, dog], logits[4, dog] = 9, 8, 9

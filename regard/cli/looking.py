@@ -311,7 +311,8 @@ def heads(
     data: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="DATA...", help="Pairs to measure on, or files of GAP, WinoMT or Winogender; none: world:500."
+            metavar="DATA...",
+            help="Pairs to measure on, or files of GAP, WinoMT, Winogender or Winograd; none: world:500.",
         ),
     ] = None,
     find: Annotated[
@@ -328,8 +329,8 @@ def heads(
 ) -> None:
     """Measure what each head of attention does: near or far, which word, the aligned word, the antecedent of a pronoun.
 
-    Files of GAP, WinoMT and Winogender are text without translation: there an encoder's own heads are measured, or a
-    language model's; of pairs both read the source.
+    Files of GAP, WinoMT, Winogender and Winograd are text without translation: there an encoder's own heads are
+    measured, or a language model's; of pairs both read the source. Winograd's need a model that knows [MASK].
 
     Example: regard heads runs/mine gap-validation.tsv --find coreference --dev gap-development.tsv
     """

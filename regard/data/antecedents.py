@@ -1,12 +1,15 @@
-"""Texts with a pronoun whose antecedent is known, read from the files of GAP, WinoMT and Winogender as published.
+"""Texts with a pronoun whose antecedent is known, read from files of GAP, WinoMT, Winogender and Winograd schemas.
 
 GAP (Webster et al. 2018): a header line; a text, a pronoun and two names A and B, each with the place of its first
 character. WinoMT (Stanovsky et al. 2019): no header; gender, number of the entity's first word, sentence, entity and
 perhaps a stereotype. Winogender (Rudinger et al. 2018): the header "sentid sentence", and all else in the id, such as
-"nurse.patient.0.female.txt": two people, which of them is meant, gender.
+"nurse.patient.0.female.txt": two people, which of them is meant, gender. Winograd schemas (Levesque et al. 2012, as
+Kocijan et al. 2019 give them to BERT): JSON lines; a text whose pronoun is [MASK], the two "candidates" as a person
+would name them, and the "answer".
 """
 
 import itertools
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,14 +18,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from regard import formats
+from regard.data.text_tokens import MASK
 from regard.errors import DataError
 from regard.formats.files import read_lines, text_lines
+from regard.formats.tables import read_records
 
-Kind = Literal["GAP", "WinoMT", "Winogender"]
+Kind = Literal["GAP", "WinoMT", "Winogender", "Winograd"]
+KINDS = "GAP, WinoMT, Winogender or Winograd"  # for people
 Span = tuple[int, int]  # characters (first, end)
 
 _GAP_COLUMNS = ("Text", "Pronoun", "Pronoun-offset", "A", "A-offset", "A-coref", "B", "B-offset", "B-coref")
 _WINOGENDER_COLUMNS = ("sentid", "sentence")
+_WINOGRAD_KEYS = ("text", "candidates", "answer")
 _PRONOUNS = {
     "male": ("he", "him", "his", "himself"),
     "female": ("she", "her", "hers", "herself"),
@@ -32,16 +39,18 @@ _NEITHER = "the pronoun stands for neither name"
 _NOT_ONE_PRONOUN = "not exactly one pronoun of the row's gender"
 _OTHER_UNKNOWN = "the other candidate is not known"
 _NOT_ONE_NAME = "a person is not named exactly once"
+_NOT_ONE_CANDIDATE = "a candidate does not stand in the text exactly once"
 
 
 @dataclass(frozen=True)
 class ResolvedText:
-    """One or more sentences with a pronoun, and what it could stand for; none of the spans overlap."""
+    """One or more sentences with a pronoun, or a mask where it was, and what it could stand for; no spans overlap."""
 
     text: str
     pronoun: Span
     candidates: tuple[Span, ...]  # in the order of the text
     antecedent: int  # which of them it stands for
+    masked: bool = False  # the pronoun is `MASK`: only a model that knows masks can read it
 
 
 @dataclass(frozen=True)
@@ -70,12 +79,14 @@ class ResolvedFile:
 
 
 def kind(path: str | Path) -> Kind | None:
-    """Which of the three a file is, told by its first line; None if it is none of them.
+    """Which of these a file is, told by its first line; None if it is none of them.
 
     Raises:
         DataError: the file cannot be read, or it has a header of GAP in which a column is missing.
     """
     path = Path(path)
+    if formats.kind(path) == "jsonl":
+        return "Winograd" if _is_winograd(next(read_lines(path)) or "") else None
     if formats.kind(path) not in ("tsv", "plain"):
         return None
     columns = (next(read_lines(path)) or "").split("\t")
@@ -95,11 +106,12 @@ def kind(path: str | Path) -> Kind | None:
 
 
 def read(path: str | Path) -> ResolvedFile:
-    """The rows of a GAP, WinoMT or Winogender file, plain or compressed.
+    """The rows of a GAP, WinoMT, Winogender or Winograd file, plain or compressed.
 
     Left out are GAP's rows whose pronoun stands for neither name; WinoMT's and Winogender's whose pronoun is not the
     only one of its gender, and those where who else could be meant is not plain. WinoMT does not mark the other
-    candidate: it is the one other name of the sentence that the file's column of entities has anywhere.
+    candidate: it is the one other name of the sentence that the file's column of entities has anywhere. Of Winograd
+    schemas those are left out whose candidates, without their article, do not stand in the text word for word.
 
     Raises:
         DataError: it is none of these, cannot be read, or a row contradicts itself (an offset where something else
@@ -109,12 +121,16 @@ def read(path: str | Path) -> ResolvedFile:
     found = kind(path)
     if found is None:
         raise DataError(
-            f"{path}, line 1: this is neither GAP, WinoMT nor Winogender. Expected are GAP's header (Text, Pronoun, "
-            "Pronoun-offset, ...), Winogender's (sentid, sentence), or WinoMT's columns (male, female or neutral; a "
-            "word number; a sentence; an entity). Name another file."
+            f"{path}, line 1: this is neither {KINDS.replace(' or ', ' nor ')}. Expected are GAP's header (Text, "
+            "Pronoun, Pronoun-offset, ...), Winogender's (sentid, sentence), WinoMT's columns (a gender, "
+            "a word number, a sentence, an entity), or Winograd's keys in JSON lines (text, candidates, answer). Name "
+            "another file."
         )
-    rows = [(f"{path}, line {number:,}", line.split("\t")) for number, line in text_lines(path)]
-    results = list({"GAP": _gap, "WinoMT": _winomt, "Winogender": _winogender}[found](rows))
+    if found == "Winograd":
+        results = list(_winograd(path))
+    else:
+        rows = [(f"{path}, line {number:,}", line.split("\t")) for number, line in text_lines(path)]
+        results = list({"GAP": _gap, "WinoMT": _winomt, "Winogender": _winogender}[found](rows))
     texts = tuple(each for each in results if isinstance(each, ResolvedText))
     left_out = Counter(each for each in results if isinstance(each, str))
     return ResolvedFile(str(path), found, texts, dict(left_out))
@@ -210,9 +226,46 @@ def _winogender(rows: _Rows) -> Iterator[ResolvedText | str]:
             yield _resolved(text, pronouns[0], people[right][0], people[1 - right][0])
 
 
-def _resolved(text: str, pronoun: Span, antecedent: Span, other: Span) -> ResolvedText:
+def _is_winograd(line: str) -> bool:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and all(key in values for key in _WINOGRAD_KEYS) and MASK in str(values["text"])
+
+
+def _winograd(path: Path) -> Iterator[ResolvedText | str]:
+    for record in read_records(path):
+        where = f"{path}, line {record.line:,}"
+        if record.unusable:
+            raise DataError(f"{where}: a row {record.unusable} cannot be used. Repair or remove it.")
+        values: Any = record.values
+        text, candidates, answer = (values.get(key) for key in _WINOGRAD_KEYS)
+        names = (
+            isinstance(candidates, list) and len(candidates) == 2 and all(isinstance(name, str) for name in candidates)
+        )
+        if not (isinstance(text, str) and text.count(MASK) == 1 and names and candidates.count(answer) == 1):
+            raise DataError(
+                f'{where}: found {json.dumps(values, ensure_ascii=False):.80}; a "text" with one {MASK}, two different '
+                '"candidates" and as "answer" one of them were expected. Repair or remove the line.'
+            )
+        right, other = (_named(text, name) for name in (answer, candidates[1 - candidates.index(answer)]))
+        if right is None or other is None or (right[0] < other[1] and other[0] < right[1]):
+            yield _NOT_ONE_CANDIDATE
+        else:
+            first = text.index(MASK)
+            yield _resolved(text, (first, first + len(MASK)), right, other, masked=True)
+
+
+def _named(text: str, name: str) -> Span | None:
+    """Where a candidate stands, without its article; None: not once."""
+    spans = _words(text, (re.sub(r"^(?:the|an?)\s+", "", name, flags=re.IGNORECASE),))
+    return spans[0] if len(spans) == 1 else None
+
+
+def _resolved(text: str, pronoun: Span, antecedent: Span, other: Span, *, masked: bool = False) -> ResolvedText:
     candidates = tuple(sorted((antecedent, other)))
-    return ResolvedText(text, pronoun, candidates, candidates.index(antecedent))
+    return ResolvedText(text, pronoun, candidates, candidates.index(antecedent), masked)
 
 
 def _pronouns(text: str, gender: str) -> list[Span]:

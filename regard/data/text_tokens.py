@@ -24,6 +24,7 @@ from regard.errors import DataError, ModelError
 TOKENIZER_FILE = "tokenizer.json"
 _MOST_LETTERS = 1_000  # of a vocabulary that is learnt
 _SENTENCE_ENDS = frozenset(".!?…。！？।؟۔")
+MASK = "[MASK]"  # how a text writes a word that is not told, whatever the model's own token is
 ROLES = ("pad", "unk", "start", "end", "mask")  # of special tokens; BERT writes [PAD] [UNK] [CLS] [SEP] [MASK]
 
 
@@ -143,8 +144,8 @@ class TextTokens:
         pieces = [self._tokenizer.id_to_token(number) or "" for number in range(self.vocab_size)]
         return np.array([piece.removeprefix("##").lstrip("Ġ▁") in _SENTENCE_ENDS for piece in pieces])
 
-    def encode_masked(self, parts: Sequence[str]) -> TextIds:
-        """The parts of one text with a mask between each two; spans count the characters of their own part.
+    def encode_masked(self, text: str) -> TextIds:
+        """One text in which each `MASK` stands for a word that is not told.
 
         Where the tokenizer says that its mask takes the spaces before it (BigBird's does), it does so here.
 
@@ -155,13 +156,18 @@ class TextTokens:
         added = self._tokenizer.get_added_tokens_decoder().get(mask)
         takes_spaces = added is not None and added.lstrip
         ids, spans, special = [start], [(0, 0)], [True]
+        parts, place = text.split(MASK), 0
         for number, part in enumerate(parts):
-            before_mask = number < len(parts) - 1
-            text = part.rstrip() if takes_spaces and before_mask else part
-            found = self._tokenizer.encode(text, add_special_tokens=False)
-            ids += [*([mask] if number else []), *found.ids]
-            spans += [*([(0, 0)] if number else []), *found.offsets]
-            special += [*([True] if number else []), *(False for _ in found.ids)]
+            if number:
+                ids.append(mask)
+                spans.append((place - len(MASK), place))
+                special.append(True)
+            read = part.rstrip() if takes_spaces and number < len(parts) - 1 else part
+            found = self._tokenizer.encode(read, add_special_tokens=False)
+            ids += found.ids
+            spans += [(place + first, place + last) for first, last in found.offsets]
+            special += [False] * len(found.ids)
+            place += len(part) + len(MASK)
         return TextIds([*ids, end], [0] * (len(ids) + 1), [*spans, (0, 0)], [*special, True])
 
     def encode_source(self, text: str) -> list[int]:

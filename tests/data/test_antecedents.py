@@ -1,6 +1,7 @@
 """Files of GAP, WinoMT and Winogender: every row is used or left out for a reason, and a wrong one is named."""
 
 import gzip
+import json
 import os
 from pathlib import Path
 
@@ -104,6 +105,51 @@ def test_winogender(tmp_path: Path) -> None:
     ]
 
 
+def schema(text: str, *candidates: str, answer: str = "") -> str:
+    return json.dumps({"text": text, "candidates": candidates, "answer": answer or candidates[0]})
+
+
+def test_winograd_schemas(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "schemas.jsonl",
+        schema("The pilot paid the tall guest since [MASK] had won.", "The guest", "The pilot"),  # "the tall guest"
+        schema("Since [MASK] had won, Ann's aunt paid Sue.", "Sue", "Ann's aunt", answer="Ann's aunt"),
+        schema("A guest paid another guest since [MASK] had won.", "a guest", "another guest"),
+        schema("Sue paid Sue's aunt since [MASK] had won.", "Sue's aunt", "Sue"),
+        schema("Ann's aunt paid Ben since [MASK] had won.", "Ann's aunt", "aunt"),
+    )
+    found = antecedents.read(path)
+    assert [words(each) for each in found.texts] == [
+        ("[MASK]", ["pilot", "guest"], 1),
+        ("[MASK]", ["Ann's aunt", "Sue"], 0),
+    ]
+    assert all(each.masked for each in found.texts)
+    assert (found.kind, found.rows) == ("Winograd", 5)
+    assert found.left_out == {"a candidate does not stand in the text exactly once": 3}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        schema("Ann paid Sue since she had won.", "Ann", "Sue"),
+        schema("[MASK] and [MASK]", "Ann", "Sue"),
+        schema("Ann paid Sue since [MASK] had won.", "Ann", "Sue", answer="Ben"),
+        schema("Ann paid Ann since [MASK] had won.", "Ann", "Ann"),
+        schema("Ann paid Sue since [MASK] had won.", "Ann", "Sue", "Ben"),
+        '{"text": "Ann paid Sue since [MASK] had won.", "candidates": 3, "answer": "Ann"}',
+    ],
+)
+def test_a_wrong_schema_is_named(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path / "a.jsonl", schema("Ann paid Sue since [MASK] had won.", "Ann", "Sue"), line)
+    with pytest.raises(DataError, match=r'a\.jsonl, line 2: found .*a "text" with one \[MASK\], two different "candid'):
+        antecedents.read(path)
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, "3", "", '{"en": "the cat", "pt": "o gato"}'])
+def test_other_json_lines_are_no_schemas(tmp_path: Path, line: str) -> None:
+    assert antecedents.kind(write(tmp_path / "a.jsonl", line)) is None
+
+
 @pytest.mark.parametrize(
     "line", ["the cat\to gato", "Text\tTexto", "male\t1", "a plain line", HEADER.replace("\t", ",")]
 )
@@ -111,7 +157,7 @@ def test_other_files_are_none_of_these(tmp_path: Path, line: str) -> None:
     path = write(tmp_path / "pairs.tsv", line)
     assert antecedents.kind(path) is None
     with pytest.raises(
-        DataError, match=r"pairs\.tsv, line 1: this is neither GAP, WinoMT nor Winogender\. Expected are"
+        DataError, match=r"pairs\.tsv, line 1: this is neither GAP, WinoMT, Winogender nor Winograd\. Expected are"
     ):
         antecedents.read(path)
 
