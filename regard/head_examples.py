@@ -174,15 +174,15 @@ def read_source(model: Model, text: str, masked: bool) -> tuple[list[int], list[
         ModelError: a word is masked, and the model knows no masks.
     """
     tokens = model.engine.tokens
-    if not masked:
-        return tokens.encode_source(text), tokens.source_spans(text)
-    if not isinstance(tokens, TextTokens) or "mask" not in tokens.special:
+    if isinstance(tokens, TextTokens) and (not masked or "mask" in tokens.special):
+        found = tokens.encode_masked(text) if masked else tokens.encode(text)
+        return found.ids, found.spans
+    if masked:
         raise ModelError(
             f"{model.name}: it has no token for a word that is not told, and these texts have {MASK} for their "
             "pronoun. Measure an encoder that learnt masked words, such as a BERT."
         )
-    found = tokens.encode_masked(text)
-    return found.ids, found.spans
+    return tokens.encode_source(text), tokens.source_spans(text)
 
 
 def _that_fit(model: Model, file: ResolvedFile) -> ResolvedFile:
