@@ -49,7 +49,7 @@ def page() -> str:
         _table(TrainingPlan),
         "Commands begin with other defaults, some of them by the size of model and data. For example:",
         _rows(("command", "defaults"), _plans()),
-        "`bf16_products` is true wherever the processor is fast at them.",
+        "`bf16_products` is true there wherever the processor is fast at them, and does nothing elsewhere.",
         "## Translators: `regard train`, `regard finetune` with --task translate, `regard distil`",
         "### [model]",
         "`arch` is one of " + ", ".join(f"`{arch}`" for arch in MODELS) + "; sizes follow the number of pairs:",

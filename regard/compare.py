@@ -21,7 +21,7 @@ from regard.look.curves import Curve, Panel, draw_curves
 from regard.models import build
 from regard.models.protocol import Seq2Seq, count_parameters
 from regard.nn.attention import AdditiveAttention, MultiHeadAttention
-from regard.nn.layers import multiply_in_bf16
+from regard.nn.layers import fast_in_bf16, multiply_in_bf16
 from regard.nn.padded import Padded
 from regard.runs.data import load_pairs, prepare_data
 from regard.runs.reporter import Reporter
@@ -170,7 +170,7 @@ def training_speed(settings: Mapping[str, Settings]) -> dict[str, dict[tuple[int
     vocab_size = next(iter(settings.values())).tokens.vocab_size
     networks = {arch: build(arch, {**its.model, "vocab_size": vocab_size}).train() for arch, its in settings.items()}
     for arch, network in networks.items():
-        if settings[arch].training.bf16_products:
+        if settings[arch].training.bf16_products and fast_in_bf16():
             multiply_in_bf16(network)
     optimizers = {arch: adamw(network, settings[arch].training) for arch, network in networks.items()}
     results: dict[str, dict[tuple[int, int], list[float]]] = {arch: {} for arch in networks}

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from regard.errors import CheckpointError, DataError, Stopped, StorageError
-from regard.nn.layers import multiply_in_bf16
+from regard.nn.layers import fast_in_bf16, multiply_in_bf16
 from regard.runs.reporter import Reporter
 from regard.runs.signals import stop_requests
 from regard.training import checkpoint
@@ -43,7 +43,7 @@ class Learner:
         """
         if levels is not None:
             plan.check_levels(len(levels))
-        if plan.bf16_products:
+        if plan.bf16_products and fast_in_bf16():
             multiply_in_bf16(model)
         average = WeightAverage(model, plan.average_decay) if plan.average_decay else None
         return cls(model, adamw(model, plan, levels), average)
@@ -127,6 +127,11 @@ class Session:
         """
         self._resume()
         plan = self.plan
+        if plan.bf16_products and not fast_in_bf16():
+            self.reporter.note(
+                "this processor has no instructions for bfloat16: products are taken in float32, "
+                "as with training.bf16_products=false."
+            )
         if self._ended():
             limit = self._limit()
             why = "" if limit == "max_steps" else f" (training.{limit} is reached)"

@@ -30,7 +30,7 @@ class TrainingPlan:
     unfreeze_steps: int = 0  # an encoder's layers begin to learn one by one, from the top, after so many steps each
     clip_norm: float = 1.0  # gradients are scaled down to this norm; 0: never
     label_smoothing: float = 0.1  # probability that is taken from the right answer and shared among all
-    bf16_products: bool = False  # matrix products in bfloat16, all else in float32; faster where the processor has it
+    bf16_products: bool = False  # matrix products in bfloat16 where the processor is fast at them, all else in float32
     average_decay: float = 0.999  # of the running average of weights that is validated and kept; 0: no average
     log_every: int = 100  # steps
     validate_every: int = 500  # steps; a checkpoint follows each validation

@@ -17,6 +17,7 @@ from tiny_run import Child, lines_until, outcome, train
 from regard.data import pairs as pair_data
 from regard.errors import CheckpointError, ConfigError, ModelError, StorageError, TrainingError
 from regard.models import folder as model_folder
+from regard.runs import session
 from regard.runs.data import load_pairs
 from regard.runs.run import Run
 from regard.training import checkpoint
@@ -109,6 +110,20 @@ def test_the_other_models_go_on_bit_for_bit(tmp_path: Path, data: Path, stop_at,
     monkeypatch.undo()
     train(tmp_path / "parts", data, arch, **settings)
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["with bfloat16", "without"])
+def test_products_are_in_bf16_only_where_the_processor_is_fast_at_them(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    monkeypatch.setattr(session, "fast_in_bf16", lambda: fast)
+    few = {"max_steps": 3, "validate_every": 3}
+    listener = train(tmp_path / "bf16", data, bf16_products=True, **few)
+    told = [note for note in listener.notes if note.startswith("this processor has no instructions for bfloat16")]
+    assert len(told) == (0 if fast else 1)
+    train(tmp_path / "float32", data, **few)
+    weights = [outcome(tmp_path / name)["model"] for name in ("bf16", "float32")]
+    assert (weights[0] == weights[1]) is not fast
 
 
 def test_a_finished_run_says_so_and_stays_as_it_is(tmp_path: Path, data: Path) -> None:
