@@ -90,8 +90,8 @@ class Way:
     def __str__(self) -> str:
         if self.posterior:
             return "last layer, given the word that came of it"
-        layer = "mean of layers" if self.layer is None else f"layer {self.layer + 1}"
-        head = "mean of heads" if self.head is None else f"head {self.head + 1}"
+        layer = "mean of layers" if self.layer is None else f"layer {_from_one(self.layer)}"
+        head = "mean of heads" if self.head is None else f"head {_from_one(self.head)}"
         return f"{layer}, {head}, " + ("after reading the word" if self.shifted else "predicting the word")
 
 

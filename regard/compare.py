@@ -123,7 +123,8 @@ def contest(
 ) -> Contestant:
     """Score a trained model on the test pairs."""
     outputs = [result.text for result in model.translate(test.sources, options)]
-    scores = metrics.score(outputs, test.targets, metrics=("bleu", "chrf"), resamples=0)
+    language = model.engine.target_language
+    scores = metrics.score(outputs, test.targets, metrics=("bleu", "chrf"), target_language=language, resamples=0)
     network = model.engine.model
     rows = read_log(log)
     return Contestant(
@@ -135,7 +136,7 @@ def contest(
         dev_chrf=best["dev_chrf"],
         bleu=scores["bleu"].value,
         chrf=scores["chrf"].value,
-        lengths=metrics.by_length(test.sources, outputs, test.targets, edges),
+        lengths=metrics.by_length(test.sources, outputs, test.targets, edges, target_language=language),
         speed={},
     )
 

@@ -130,15 +130,19 @@ def run(out: Path, say: Callable[[str], None], show: Callable[[Mapping[str, floa
     return results
 
 
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def train_all(train_pairs: PairSet, dev_pairs: PairSet, out: Path, show: Callable[[Mapping[str, float]], None]) -> None:
     """Train the architectures, each in a process of its own with one thread, as many at once as there are cores.
 
     Models as small as these gain little from a second thread and much from not waiting for each other.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(max_workers=min(cores, len(ARCHITECTURES)), mp_context=context) as pool,
+        ProcessPoolExecutor(max_workers=min(num_cores(), len(ARCHITECTURES)), mp_context=context) as pool,
         _one_sentence(),
     ):
         longest_first = sorted(ARCHITECTURES, key=lambda arch: -STEPS[arch])

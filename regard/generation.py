@@ -119,7 +119,8 @@ def generate(
 
     Raises:
         ModelError: a prompt leaves no room in the context.
-        ConfigError: a stop string is empty, or stop strings are given for a beam.
+        ConfigError: stop strings are given for a beam.
+        InputError: a stop string is empty.
     """
     stops = _Stops(engine.tokens, stop)
     encoded = [_encode(engine, prompt) for prompt in prompts]
@@ -143,7 +144,7 @@ def stream(
         As the generator's value, the continuation.
 
     Raises:
-        ModelError, ConfigError: as `generate`.
+        ModelError, ConfigError, InputError: as `generate`.
         InputError: several texts are asked for.
     """
     if options.n_best > 1:

@@ -170,6 +170,10 @@ def test_ways_are_all_of_them_once_and_simple_ones_first() -> None:
 def test_a_way_picks_or_means() -> None:
     weights = np.random.default_rng(0).random((3, 2, 4, 5))
     np.testing.assert_array_equal(Way(1, 0).of(weights), weights[1, 0])
+    assert [str(Way(*numbers)) for numbers in ((1, 0), (-1, -2))] == [
+        "layer 2, head 1, predicting the word",
+        "layer -1, head -2, predicting the word",
+    ]
     np.testing.assert_allclose(Way(-1, None).of(weights[-1:]), weights[2].mean(0))
     np.testing.assert_allclose(Way(None, 1).of(weights), weights[:, 1].mean(0))
     np.testing.assert_allclose(Way().of(weights), weights.mean((0, 1)))
@@ -416,7 +420,7 @@ def test_sides_that_are_the_models_languages_the_other_way_round(run: Command, t
         (["--gold", "world:3", "--dev", "world:3", "--posterior"], "--dev chooses what is read"),
         (["--gold", "world:3", "--head", 1, "--posterior"], "--posterior reads all heads of the last layer"),
         (["--gold", "world:3", "--layer", 0], "--layer and --head count from 1"),
-        (["--gold", "missing.tsv"], "missing.tsv: cannot be read"),
+        (["--gold", "missing.tsv"], "missing.tsv: there is no such file"),
         (["--gold", "world:3", "--method", "best"], "method 'best' is unknown"),
         (["--gold", "world:3", "--layer", 7], "has 2 layers; there is no layer 7"),
         (["--gold", "world:3", "--head", 7], "has 2 heads; there is no head 7"),

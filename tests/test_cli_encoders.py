@@ -148,6 +148,23 @@ def test_a_wrong_line_is_named_and_costs_no_other(
     assert message in found.err
 
 
+@pytest.mark.parametrize(
+    ("task", "options", "first", "second"),
+    [("mask", ["--fill"], "[MASK] " + "the " * 60, "no mask"), ("classify", ["--pair"], "the " * 60 + "\ta", "no tab")],
+    ids=["mask", "pair"],
+)
+def test_the_first_wrong_line_is_named_whatever_is_wrong_with_others(
+    run: Command, tmp_path: Path, task: str, options: list[str], first: str, second: str
+) -> None:
+    labels = {"labels": ("a", "b"), "pooled": True} if task == "classify" else {}
+    model = make_encoder_folder(tmp_path / "model", task=task, **labels)
+    good = "a [MASK]" if task == "mask" else "the cat\tthe dog"
+    expected = run("predict", model, *options, stdin=f"{good}\n").lines
+    found = run("predict", model, *options, stdin=f"{good}\n{first}\n{good}\n{second}\n")
+    assert (found.status, found.lines) == (2, expected)
+    assert "regard: error: standard input, line 2: " in found.err
+
+
 def test_a_line_without_a_mask_is_named(run: Command, tmp_path: Path) -> None:
     model = make_encoder_folder(tmp_path / "model", task="mask")
     (tmp_path / "a.txt").write_text("the [MASK]\n\n")

@@ -132,7 +132,7 @@ def test_the_log_is_read_by_line_feeds_alone(tmp_path: Path) -> None:
     network = build("rnn", {"vocab_size": 50, **SIZES["rnn"]})
     model: Any = SimpleNamespace(
         translate=lambda sources, options: [SimpleNamespace(text=text.upper()) for text in sources],
-        engine=SimpleNamespace(model=network),
+        engine=SimpleNamespace(model=network, target_language=""),
     )
     log = tmp_path / "metrics.jsonl"
     rows = [
@@ -144,6 +144,10 @@ def test_the_log_is_read_by_line_feeds_alone(tmp_path: Path) -> None:
     assert (found.steps, found.minutes, found.dev_chrf, found.chrf) == (5, 1.5, 12.5, 100)
     assert found.parameters == count_parameters(network)
     assert [row.n for row in found.lengths] == [1, 1]
+    assert "tok:13a" in found.lengths[0].bleu_signature
+    model.engine.target_language = "zh"
+    written = compare.contest("rnn", model, {"dev_chrf": 12.5}, pairs, (1,), SearchOptions(), log)
+    assert "tok:zh" in written.lengths[0].bleu_signature, "counted as `regard evaluate` counts"
 
 
 def test_two_architectures_from_the_command_line(

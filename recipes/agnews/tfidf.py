@@ -36,7 +36,7 @@ def main(data: Path, scores: Path) -> None:
 
 def _read(files: list[Path]) -> tuple[list[str], list[str]]:
     """Labels and texts."""
-    rows = [line.split("\t") for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    rows = [line.split("\t") for file in files for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
     return [row[0] for row in rows], [row[1] for row in rows]
 
 

@@ -2,7 +2,7 @@
 
 Usage: python recipes/longdoc/make_data.py FOLDER
 
-A document is a chain of sentences of the built-in corpus, 620 to 820 words. One of them, behind word 560, says who the
+A document is a chain of sentences of the built-in corpus, 620 to 910 words. One of them, behind word 560, says who the
 thief was: "The thief was the diver." His profession is the class, and is named nowhere else. The files `*-cut.tsv`
 hold the first 430 words of the same documents, which are fewer than 512 tokens: a model that ends there cannot know.
 """
@@ -15,11 +15,11 @@ from pathlib import Path
 from regard.data.world import Split, generate
 
 CLASSES = ["diver", "plumber", "astronaut", "sailor"]  # not in the corpus
-SHORTEST, LONGEST = 620, 820  # words of a document
+SHORTEST, LONGEST = 620, 820  # words of a document, and up to 90 more: sentences stay whole
 BEFORE = 560  # words before the sentence that decides
 CUT = 430
 ROWS: dict[Split, int] = {"train": 2_000, "dev": 500, "test": 1_000}
-SHORT_ROWS = 6_000  # more of them in train, of 40 to 120 words, the sentence anywhere
+SHORT_ROWS = 6_000  # more of them in train, of 40 to 230 words, the sentence anywhere
 
 
 def documents(split: Split) -> Iterator[tuple[str, str]]:

@@ -91,17 +91,25 @@ def predict(
     for source, target in ways:
         with writer(target) as write:
             for rows in _chunks(source, columns, pair, words):
-                texts, wrong = [each for _, each in rows], None
-                try:
-                    lines = results(texts)
-                except TextError as error:
-                    wrong, lines = error, results(texts[: error.row])  # those before it are as good as ever
+                lines, wrong = _as_far_as_good([each for _, each in rows], results)
                 for line in lines:
                     write(line)
                 sys.stdout.flush()
                 if wrong is not None:
                     where = "standard input" if source is None else source
                     raise InputError(f"{where}, line {rows[wrong.row][0]:,}: {wrong}") from wrong
+
+
+def _as_far_as_good(
+    texts: "list[Text]", results: "Callable[[list[Text]], list[str]]"
+) -> tuple[list[str], TextError | None]:
+    """The results of the texts before the first wrong one, and what is wrong with it; None: nothing is."""
+    wrong = None
+    while True:
+        try:
+            return results(texts), wrong
+        except TextError as error:  # the first of its kind; one of another kind may stand before it
+            texts, wrong = texts[: error.row], error
 
 
 def _is_table(source: Path | None) -> bool:

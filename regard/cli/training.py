@@ -1,7 +1,6 @@
 """Commands that make translators: audit, train, compare, demo, import; and export, which gives models away."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -164,8 +163,7 @@ def demo(
     from regard import demo as demonstration
     from regard.progress import Bars
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    typer.echo(f"regard {regard.__version__}  ·  {cores} cores  ·  torch {torch.__version__}")
+    typer.echo(f"regard {regard.__version__}  ·  {demonstration.num_cores()} cores  ·  torch {torch.__version__}")
     with Bars() as bars:
         demonstration.run(out, typer.echo, bars.show)
 

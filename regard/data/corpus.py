@@ -105,7 +105,7 @@ def encode(
     parts: Iterable[Part],
     tokens: TextTokens,
     folder: Path,
-    print_: str,
+    sha256: str,
     *,
     before: Sequence[int] = (),
     after: Sequence[int] = (),
@@ -113,7 +113,7 @@ def encode(
     """Encode documents into files of a folder, and open them.
 
     Args:
-        print_: the fingerprint of what the parts come from.
+        sha256: the `fingerprint` of what the parts come from.
         before, after: ids around each document.
 
     Raises:
@@ -140,20 +140,20 @@ def encode(
         np.save(folder / _STARTS_FILE, np.array(starts, dtype=np.int64))
         if len(starts) == 1:
             raise DataError("the corpus holds no text.")
-        facts = {"files": print_, "type": kind.name, "vocab_size": tokens.vocab_size}
+        facts = {"files": sha256, "type": kind.name, "vocab_size": tokens.vocab_size}
         (folder / _FACTS_FILE).write_text(json.dumps(facts), encoding="utf-8")
     except OSError as error:
         raise StorageError(f"{folder}: could not be written ({error.strerror or error}).") from error
-    found = stored(folder, print_)
+    found = stored(folder, sha256)
     assert found is not None
     return found
 
 
-def stored(folder: Path, print_: str) -> Corpus | None:
+def stored(folder: Path, sha256: str) -> Corpus | None:
     """What `encode` left in a folder for these files; None if there is no such thing."""
     try:
         facts: dict[str, Any] = json.loads((folder / _FACTS_FILE).read_bytes())
-        if facts["files"] != print_:
+        if facts["files"] != sha256:
             return None
         starts = np.load(folder / _STARTS_FILE, allow_pickle=False)
         ids = np.memmap(folder / _IDS_FILE, dtype=np.dtype(facts["type"]), mode="r")

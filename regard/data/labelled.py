@@ -63,7 +63,7 @@ class Columns:
         numbers = [name for name in given if name.isdecimal()]
         if numbers and len(numbers) < len(given):
             raise ConfigError(f"columns {', '.join(given)}: give names only, or numbers only.")
-        if "0" in numbers:
+        if any(int(name) == 0 for name in numbers):
             raise ConfigError("column 0: columns are counted from 1.")
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from regard.errors import ConfigError
 
+MAX_LENGTH_PENALTY = 10.0  # far beyond what is of use; a power of ten times more would overflow
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
@@ -32,19 +34,21 @@ class SearchOptions:
         for name in ("min_length", "max_length", "top_k", "length_penalty"):
             if not getattr(self, name) >= 0:  # nan neither
                 raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.length_penalty > MAX_LENGTH_PENALTY:
+            raise ConfigError(f"length_penalty must be at most {MAX_LENGTH_PENALTY:g}, got {self.length_penalty}")
         if not self.sample and self.n_best > self.beam_size:
             raise ConfigError(f"n_best ({self.n_best}) needs a beam_size as large, got {self.beam_size}")
         if self.max_length and self.min_length > self.max_length:
             raise ConfigError(f"min_length ({self.min_length}) is above max_length ({self.max_length})")
-        if not self.temperature > 0:  # nan neither
+        if not 0 < self.temperature < math.inf:
             raise ConfigError(
-                f"temperature must be above 0, got {self.temperature}; to take always the likeliest, be greedy: do not "
-                "sample, and take a beam_size of 1"
+                f"temperature must be above 0 and finite, got {self.temperature}; to take always the likeliest, be "
+                "greedy: do not sample, and take a beam_size of 1"
             )
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p must be above 0 and at most 1, got {self.top_p}")
-        if not self.max_length_ratio > 0:
-            raise ConfigError(f"max_length_ratio must be above 0, got {self.max_length_ratio}")
+        if not 0 < self.max_length_ratio < math.inf:
+            raise ConfigError(f"max_length_ratio must be above 0 and finite, got {self.max_length_ratio}")
         if not 0 < self.repetition_penalty < math.inf:
             raise ConfigError(f"repetition_penalty must be above 0 and finite, got {self.repetition_penalty}")
         if self.repetition_penalty != 1 and self.searches:

@@ -60,7 +60,6 @@ class TorchEngine:
 
     def search(self, sources: Sequence[Sequence[int]], options: SearchOptions) -> list[list[Hypothesis]]:
         """Translate encoded sentences, each with its eos; for each the hypotheses, best first."""
-        was_training = self.model.training
         self.model.eval()
         width = options.n_best if options.sample else options.beam_size
         results: list[list[Hypothesis]] = [[] for _ in sources]
@@ -70,7 +69,6 @@ class TorchEngine:
             found = search(self.model, batch, options, controls)
             for row, hypotheses in zip(rows, found, strict=True):
                 results[row] = hypotheses
-        self.model.train(was_training)
         return results
 
     @torch.inference_mode()

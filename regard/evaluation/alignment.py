@@ -4,9 +4,7 @@ A link is (source word, target word), both counted from 0; an alignment of one s
 it is written as Pharaoh did: `0-0 1-2`, with `i?j` for links that the annotator held possible but not sure.
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from regard.errors import ConfigError, DataError, ShapeError
+from regard.formats.files import text_lines
 
 Link = tuple[int, int]
 
@@ -81,20 +80,12 @@ def format_links(links: Iterable[Link], possible: Iterable[Link] = ()) -> str:
 def read_gold(path: str | Path) -> list[GoldPair]:
     """Read hand-made alignments: source tokens, target tokens and links between tabs, one pair a line.
 
-    Tokens stand between single spaces; the text is UTF-8, plain or gzip (by the name's `.gz`).
+    Tokens stand between single spaces; the file may be compressed.
 
     Raises:
         DataError: a file that cannot be read, or a line not in this form; links beyond the last token included.
     """
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Give a file of gold alignments.") from error
-    lines = content.removesuffix(b"\n").split(b"\n") if content else []
-    return [_gold_pair(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+    return [_gold_pair(line, f"{path}, line {number:,}") for number, line in text_lines(Path(path))]
 
 
 def alignment_error_rate(
@@ -284,11 +275,8 @@ def _scanning_order(links: Iterable[Link]) -> list[Link]:
     return sorted(links, key=lambda link: (link[1], link[0]))
 
 
-def _gold_pair(line: bytes, where: str) -> GoldPair:
-    try:
-        fields = line.decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 ({error.reason} at byte {error.start}). Convert the file.") from error
+def _gold_pair(line: str, where: str) -> GoldPair:
+    fields = line.split("\t")
     if len(fields) != 3:
         raise DataError(f"{where}: {len(fields)} columns; expected 3: source tokens, target tokens, links.")
     source, target = (tuple(field.split(" ")) for field in fields[:2])

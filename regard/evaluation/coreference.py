@@ -8,7 +8,6 @@ come, `baselines` says for the built-in corpus and `text_rules` for GAP and the 
 from __future__ import annotations
 
 import functools
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from regard.data.antecedents import ResolvedText
 from regard.data.world import Pronoun, WorldPair
 from regard.data.world.lexicon import load
 from regard.errors import DataError
+from regard.evaluation.metrics import wilson
 
 _SUBJECTS = {"ele": "m", "ela": "f"}
 _CLITICS = {"o": "m", "a": "f"}
@@ -46,12 +46,7 @@ class GenderAccuracy:
 
     def interval(self) -> tuple[float, float]:
         """95 % confidence interval of `accuracy` (Wilson 1927); 0 to 1 when there are no pronouns."""
-        if not self.total:
-            return 0.0, 1.0
-        squared = 1.959964**2 / self.total  # the normal distribution's 97.5 % point
-        middle = (self.accuracy + squared / 2) / (1 + squared)
-        half = math.sqrt(squared * self.accuracy * (1 - self.accuracy) + squared**2 / 4) / (1 + squared)
-        return max(0.0, middle - half), min(1.0, middle + half)  # rounding may pass the ends
+        return wilson(self.accuracy, self.total)
 
 
 @dataclass(frozen=True)

@@ -243,12 +243,19 @@ def exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> Score:
     _check_lines(hypotheses, references)
     n = len(references)
     share = sum(ours == theirs for ours, theirs in zip(hypotheses, references, strict=True)) / n
+    low, high = wilson(share, n)
+    return Score("exact match", 100 * share, 100 * low, 100 * high, f"exact match|n:{n}|case:mixed|interval:wilson-95")
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """95 % confidence interval of a share of n cases (Wilson 1927); 0 to 1 when there are none."""
+    if not n:
+        return 0.0, 1.0
     shrink = 1 + WILSON_Z**2 / n
     centre = (share + WILSON_Z**2 / (2 * n)) / shrink
     radius = WILSON_Z * math.sqrt(share * (1 - share) / n + WILSON_Z**2 / (4 * n * n)) / shrink
     # At 0 and at 1 one bound is exactly the share; rounding may leave it a hair beyond.
-    low, high = min(share, max(0.0, centre - radius)), max(share, min(1.0, centre + radius))
-    return Score("exact match", 100 * share, 100 * low, 100 * high, f"exact match|n:{n}|case:mixed|interval:wilson-95")
+    return min(share, max(0.0, centre - radius)), max(share, min(1.0, centre + radius))
 
 
 def make_metric(name: str, target_language: str = "", *, force: bool = False) -> "Metric":

@@ -81,7 +81,7 @@ def read_sentences(path: Path) -> Iterator[Sentence]:
 
 
 def _csv(path: Path) -> Iterator[Record]:
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    csv.field_size_limit(max(MAX_FIELD_CHARACTERS, csv.field_size_limit()))  # of the whole program: never lowered
     lines = (f"{line}\n" for _, line in text_lines(path))
     rows = csv.reader(lines, strict=True)
     begun = 0

@@ -143,7 +143,8 @@ def _settings(config: Mapping[str, Any], family: Family, task: Task, where: str)
     missing = [key for key in family.settings if key not in config]
     if missing:
         raise ModelError(f"{where}: {', '.join(missing)} is missing.")
-    kind, num_labels = config.get("problem_type"), len(config.get("id2label") or (0, 1))  # two if nothing is said
+    names, kind = config.get("id2label"), config.get("problem_type")
+    num_labels = len(names) if isinstance(names, dict) and names else 2  # two if nothing is said
     if task == "classify" and kind not in (None, "regression" if num_labels == 1 else "single_label_classification"):
         raise ModelError(
             f"{where}: problem_type is {kind!r} with {num_labels} labels; a head tells one class of several, or "

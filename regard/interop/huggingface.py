@@ -399,10 +399,6 @@ class ForeignTensors:
             f"{ours}.bias": self.take(f"{name}.bias", shape[:1]),
         }
 
-    def norm(self, name: str, size: int, ours: str) -> dict[str, Tensor]:
-        """A layer normalisation, by our name."""
-        return {f"{ours}.{part}": self.take(f"{name}.{part}", (size,)) for part in ("weight", "bias")}
-
     def attention(self, names: Sequence[str], size: int, ours: str) -> dict[str, Tensor]:
         """A `MultiHeadAttention`, by our name.
 

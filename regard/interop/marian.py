@@ -1,5 +1,6 @@
 """MarianMT (the OPUS-MT models) as `transformers` stores it: into our Transformer, and into our model folder."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -98,7 +99,7 @@ def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
     facts = ["pipeline_tag: translation"]
     if all(languages):
-        facts += ["language:", *(f"- {language}" for language in languages)]
+        facts += ["language:", *(f"- {json.dumps(language)}" for language in languages)]
     use = ["## Use", "", "    regard translate THIS-FOLDER < text.txt"]
     num_parameters = sum(map(torch.numel, weights.values()))
     card = cards.imported(source, "MarianMT model", num_parameters, facts=facts, use=use, origin=origin)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
+from regard.models.checks import check_dropouts, check_heads, check_sizes
 from regard.models.protocol import Encoded, Encoder
 from regard.nn.attention import Pattern
 from regard.nn.encoder import EncoderLayer, initialize
@@ -33,14 +34,9 @@ class DistilBertConfig:
     max_length: int = 512  # tokens, those at start and end counted
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.hidden_size % self.num_heads:
-            raise ConfigError(f"hidden_size ({self.hidden_size}) must be a multiple of num_heads ({self.num_heads})")
-        for name in ("dropout", "attention_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        check_sizes(self, "vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length")
+        check_heads(self.hidden_size, self.num_heads)
+        check_dropouts(self, "dropout", "attention_dropout")
         if not 0 < self.norm_epsilon < 1:
             raise ConfigError(f"norm_epsilon must be above 0 and below 1, got {self.norm_epsilon}")
 
@@ -55,8 +51,7 @@ class BertConfig(DistilBertConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_types < 1:
-            raise ConfigError(f"num_types must be at least 1, got {self.num_types}")
+        check_sizes(self, "num_types")
 
 
 class DistilBert(Encoder):

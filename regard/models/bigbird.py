@@ -8,6 +8,7 @@ from torch import Tensor
 
 from regard.errors import ConfigError
 from regard.models.bert import Bert, BertConfig
+from regard.models.checks import check_sizes
 from regard.nn.attention import Pattern
 from regard.nn.blocks import BlockPattern
 from regard.nn.layers import ACTIVATIONS, Activation
@@ -34,8 +35,7 @@ class BigBirdConfig(BertConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.block_size < 1:
-            raise ConfigError(f"block_size must be at least 1, got {self.block_size}")
+        check_sizes(self, "block_size")
         for name in ("num_global_blocks", "num_random_blocks"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be at least 0, got {getattr(self, name)}")

@@ -1,5 +1,6 @@
 """The model folder: config.json, model.safetensors, the tokenizer's files and a card. Publishable as it is."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -144,6 +145,8 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> None:
     """
     partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
     try:
+        if old.exists() and not folder.exists():
+            old.rename(folder)  # a process died between the two names: what it left is the newest that is whole
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         fill(partial)
@@ -159,6 +162,9 @@ def publish(folder: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                old.rename(folder)
         raise StorageError(f"{folder}: the model could not be saved ({error.strerror}).") from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

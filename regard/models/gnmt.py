@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
+from regard.models.checks import check_dropouts, check_sizes
 from regard.models.protocol import Forced, Seq2Seq
-from regard.models.rnn import check_sizes
 from regard.nn.attention import AdditiveAttention, Pattern
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
@@ -30,6 +30,7 @@ class GNMTConfig:
 
     def __post_init__(self) -> None:
         check_sizes(self, "vocab_size", "hidden_size", "num_layers", "attention_size", "max_length")
+        check_dropouts(self, "dropout")
         if self.num_layers < 2:
             raise ConfigError(
                 f"num_layers must be at least 2 (a bidirectional layer and one above), got {self.num_layers}"

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
+from regard.models.checks import check_dropouts, check_heads, check_sizes
 from regard.models.protocol import Decoder, Forced
 from regard.nn.attention import Pattern
 from regard.nn.encoder import INITIAL_STD, EncoderLayer, KeyValue, initialize
@@ -35,16 +36,11 @@ class GPTConfig:
     max_length: int = 1_024  # tokens of prompt and text together: the context
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.hidden_size % self.num_heads:
-            raise ConfigError(f"hidden_size ({self.hidden_size}) must be a multiple of num_heads ({self.num_heads})")
+        check_sizes(self, "vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length")
+        check_heads(self.hidden_size, self.num_heads)
         if self.attention_window < 0:
             raise ConfigError(f"attention_window must not be negative, got {self.attention_window}")
-        for name in ("embedding_dropout", "dropout", "attention_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        check_dropouts(self, "embedding_dropout", "dropout", "attention_dropout")
         if not 0 < self.norm_epsilon < 1:
             raise ConfigError(f"norm_epsilon must be above 0 and below 1, got {self.norm_epsilon}")
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
+from regard.models.checks import check_dropouts
 from regard.models.protocol import Encoder
 from regard.nn.layers import ACTIVATIONS, Dropout, Linear, OutputLayer
 from regard.nn.padded import Padded
@@ -42,8 +43,7 @@ class HeadConfig:
         if len(set(self.labels)) < len(self.labels):
             twice = next(label for number, label in enumerate(self.labels) if label in self.labels[:number])
             raise ConfigError(f"two labels have the same name, {twice!r}; give each its own")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout must be at least 0 and below 1, got {self.dropout}")
+        check_dropouts(self, "dropout")
         if not 0 < self.temperature < math.inf:
             raise ConfigError(f"temperature must be above 0 and finite, got {self.temperature}")
 

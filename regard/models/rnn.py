@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from regard.errors import ConfigError
+from regard.models.checks import check_dropouts, check_sizes
 from regard.models.protocol import Forced, Seq2Seq
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
@@ -29,15 +29,7 @@ class RNNConfig:
 
     def __post_init__(self) -> None:
         check_sizes(self, "vocab_size", "hidden_size", "embedding_size", "num_layers", "max_length")
-
-
-def check_sizes(config: object, *names: str) -> None:
-    """Raise ConfigError unless each named size is at least 1 and dropout is a probability below 1."""
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name} must be at least 1, got {getattr(config, name)}")
-    if not 0 <= config.dropout < 1:  # type: ignore[attr-defined]
-        raise ConfigError(f"dropout must be at least 0 and below 1, got {config.dropout}")  # type: ignore[attr-defined]
+        check_dropouts(self, "dropout")
 
 
 @dataclass(frozen=True)

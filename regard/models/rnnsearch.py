@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from regard.models.checks import check_dropouts, check_sizes
 from regard.models.protocol import Forced, Seq2Seq
-from regard.models.rnn import check_sizes
 from regard.nn.attention import AdditiveAttention, Pattern
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
@@ -28,6 +28,7 @@ class RNNSearchConfig:
 
     def __post_init__(self) -> None:
         check_sizes(self, "vocab_size", "hidden_size", "embedding_size", "attention_size", "max_length")
+        check_dropouts(self, "dropout")
 
 
 @dataclass(frozen=True)

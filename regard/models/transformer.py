@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
+from regard.models.checks import check_dropouts, check_heads, check_sizes
 from regard.models.protocol import Forced, Seq2Seq
 from regard.nn.attention import MultiHeadAttention, Pattern
 from regard.nn.encoder import EncoderLayer
@@ -41,18 +42,13 @@ class TransformerConfig:
     max_length: int = 256  # longest source or target in tokens; longer text is split before it gets here
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_sizes(self, "vocab_size", "hidden_size", "num_layers", "num_heads", "feed_forward_size", "max_length")
         for name in ("decoder_num_layers", "decoder_num_heads", "decoder_feed_forward_size"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
         for heads in (self.num_heads, self.decoder_num_heads or self.num_heads):
-            if self.hidden_size % heads:
-                raise ConfigError(f"hidden_size ({self.hidden_size}) must be a multiple of num_heads ({heads})")
-        for name in ("dropout", "attention_dropout", "activation_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+            check_heads(self.hidden_size, heads)
+        check_dropouts(self, "dropout", "attention_dropout", "activation_dropout")
         if self.encoder_windows is not None:
             if not self.encoder_windows or min(self.encoder_windows) < 1:
                 raise ConfigError(f"encoder_windows must be numbers from 1 up, got {list(self.encoder_windows)}")

@@ -1,5 +1,6 @@
 """The model card, from the run's facts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +31,8 @@ def write_card(
     languages = [language for language in (data.source_language, data.target_language) if language]
     head = ["---", "library_name: regard", "pipeline_tag: translation"]
     if languages:
-        head += ["language:", *(f"- {language}" for language in languages)]
+        # In quotes: no alone, which is Norwegian, is YAML's false.
+        head += ["language:", *(f"- {json.dumps(language)}" for language in languages)]
     head += ["---", ""]
     parameters = count_parameters(model)
     direction = f" from {languages[0]} to {languages[1]}" if len(languages) == 2 else ""

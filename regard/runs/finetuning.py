@@ -54,6 +54,7 @@ class LabelLesson:
     tokens: TextTokens
     plan: TrainingPlan
     split_long: bool = False  # judge dev texts that are longer than the model takes in stretches
+    spread: float = 1.0  # of the numbers to be predicted, where these are learnt in units of it; see `_scale`
     unit: str = "labels"
 
     def loss(self, model: TaskModel, batch: LabelBatch) -> Losses:
@@ -64,7 +65,10 @@ class LabelLesson:
         engine = EncoderEngine(model, self.tokens)
         labels, inputs = model.config.labels, self.dev_inputs
         found = judge(engine, labels, self.dev, inputs=inputs, resamples=0, split_long=self.split_long)
-        row = {"dev_loss": found.loss, **{f"dev_{key}": score.value for key, score in found.scores.items()}}
+        row = {
+            "dev_loss": found.loss * self.spread**2,
+            **{f"dev_{key}": score.value for key, score in found.scores.items()},
+        }
         told = zip(found.texts[:_SAMPLES], found.gold, found.predicted, strict=False)
         samples = [
             (text, gold, predicted if predicted == gold else f"{predicted} (gold: {gold})")
@@ -187,8 +191,8 @@ class Finetuning:
         settings = FinetuneSettings(model_settings, plan, self.data, self.distil)
         self.folder.settle(settings.to_toml())
         learner = Learner.of(model, plan, model.levels())
-        facts = facts_of(settings.to_toml(), labelled.fingerprint(train_rows), labelled.fingerprint(dev_rows))
-        lesson: Lesson = LabelLesson(encoded, dev, dev_inputs, tokens, plan, self.split_long)
+        facts = facts_of(labelled.fingerprint(train_rows), labelled.fingerprint(dev_rows))
+        lesson: Lesson = LabelLesson(encoded, dev, dev_inputs, tokens, plan, self.split_long, spread)
         if teacher is not None and self.distil is not None:
             lesson = DistilledLesson(lesson, teacher, self.distil)
         best = Session(self.folder.path, plan, learner, lesson, facts, self.reporter).run()

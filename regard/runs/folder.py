@@ -1,12 +1,11 @@
 """A run's folder: one process at a time, settings that do not change under it, the weights of its best step."""
 
 import fcntl
-import hashlib
 import json
 import os
 import platform
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,13 +79,14 @@ class RunFolder:
         if path.exists():
             old, new = read_toml(path), tomllib.loads(wanted)
             differing = [
-                f"{section}.{key} was {old.get(section, {}).get(key)!r} and is now {new.get(section, {}).get(key)!r}"
+                f"{section}.{key} was {before.get(key)!r} and is now {now.get(key)!r}"
                 for section in sorted(set(old) | set(new))
-                for key in sorted(set(old.get(section, {})) | set(new.get(section, {})))
-                if old.get(section, {}).get(key) != new.get(section, {}).get(key) and (section, key) not in _MAY_CHANGE
+                for before, now in [(_table(old, section), _table(new, section))]
+                for key in sorted(set(before) | set(now))
+                if before.get(key) != now.get(key) and (section, key) not in _MAY_CHANGE
             ]
             # No run writes settings without its text: a file that names none is a person's own.
-            if differing and (self.has_begun or "train" not in old.get("data", {})):
+            if differing and (self.has_begun or "train" not in _table(old, "data")):
                 raise CheckpointError(
                     f"{self.path}: holds a run with other settings: {'; '.join(differing)}. "
                     "Use the same settings to go on, or another --out."
@@ -130,18 +130,18 @@ class RunFolder:
         return checkpoint.read_weights(checkpoint.folder_of(self.checkpoints, step) / file)
 
 
-def facts_of(settings: str, data: str, dev: str, old_dev: str = "") -> dict[str, Any]:
-    """What a resumed run must have in common with the one before.
+def facts_of(data: str, dev: str, old_dev: str = "", *, short_tokens: int = 0) -> dict[str, Any]:
+    """What a resumed run must have in common with the one before, or hears that it has not.
 
     Args:
-        settings: config.toml.
         data, dev, old_dev: fingerprints; "" where there is no such data.
+        short_tokens: as many are read in short stretches before all else; see `training.masking.MaskedCorpus`.
     """
     return {
         "data": data,
         "dev": dev,
         "old_dev": old_dev,
-        "settings": hashlib.sha256(settings.encode()).hexdigest(),
+        "short_tokens": short_tokens,
         "versions": {
             "regard": regard.__version__,
             "torch": torch.__version__,
@@ -150,6 +150,12 @@ def facts_of(settings: str, data: str, dev: str, old_dev: str = "") -> dict[str,
         },
         "threads": torch.get_num_threads(),
     }
+
+
+def _table(settings: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """A section of a settings file; empty if there is none, or something else under its name."""
+    found = settings.get(section)
+    return found if isinstance(found, dict) else {}
 
 
 # Settings with which a run may go on: they end it, show it or save it, and change no step on the way. A run that was to

@@ -16,6 +16,7 @@ from regard.data.byte_tokens import ByteTokens
 from regard.data.corpus import Corpus, Documents, check_documents
 from regard.data.text_tokens import TextTokens
 from regard.errors import ConfigError, DataError, ModelError
+from regard.formats.files import read_blocks
 from regard.models import DECODERS, ENCODERS
 from regard.models.folder import LoadedDecoder, LoadedEncoder, arch_of, save_decoder, save_encoder
 from regard.models.heads import HeadConfig, TaskModel, tells_pairs
@@ -49,6 +50,7 @@ class _Subject:
     lesson: Callable[[Corpus, Corpus], Lesson]  # of train and dev
     save: Callable[[Path, Mapping[str, Tensor], str], None]  # folder, weights, card
     around: tuple[list[int], list[int]] = ([], [])  # ids before and after each document
+    short_tokens: int = 0  # as many are read in short stretches before all else
 
 
 class Pretraining:
@@ -132,7 +134,7 @@ class Pretraining:
             f"train: {train.num_tokens:,} tokens in {len(train):,} documents; dev: {dev.num_tokens:,} in {len(dev):,}"
         )
         learner = Learner.of(subject.model, plan)
-        facts = facts_of(settings, *prints)
+        facts = facts_of(*prints, short_tokens=subject.short_tokens)
         lesson = subject.lesson(train, dev)
         self._tell_early_end(lesson)
         before: Mapping[str, float] = {}
@@ -161,21 +163,23 @@ class Pretraining:
             self.reporter.note(change)
         return best
 
-    def _corpus(self, paths: list[Path], subject: _Subject, name: str, print_: str) -> Corpus:
+    def _corpus(self, paths: list[Path], subject: _Subject, name: str, sha256: str) -> Corpus:
         folder = self.folder.path / name
         # Before a run has begun it is encoded anew, as its tokenizer is made anew.
-        if self.folder.has_begun and (found := corpora.stored(folder, print_)):
+        if self.folder.has_begun and (found := corpora.stored(folder, sha256)):
             return found
         parts, (before, after) = corpora.read_parts(paths, self.documents), subject.around
-        return corpora.encode(parts, subject.tokens, folder, print_, before=before, after=after)
+        return corpora.encode(parts, subject.tokens, folder, sha256, before=before, after=after)
 
     def _texts(self) -> Iterator[str]:
         return (part.text for part in corpora.read_parts(self.paths, self.documents))
 
     def _vocab_size(self) -> int:
-        """What was asked for; else 8,000 pieces for files under ten megabytes, 16,000 under a hundred, 30,000 above."""
-        size = sum(path.stat().st_size for path in self.paths if path.is_file())
-        return self.model.vocab_size or (8_000 if size < 10 << 20 else 16_000 if size < 100 << 20 else 30_000)
+        """What was asked for; else 8,000 pieces for text under ten megabytes, 16,000 under a hundred, 30,000 above."""
+        if self.model.vocab_size:
+            return self.model.vocab_size
+        size = sum(len(block) for path in self.paths for block in read_blocks(path))  # not as it is compressed
+        return 8_000 if size < 10 << 20 else 16_000 if size < 100 << 20 else 30_000
 
     def _new_config(self, vocab_size: int) -> tuple[str, Any]:
         """The architecture and the configuration of a model that begins from nothing."""
@@ -277,7 +281,7 @@ class Pretraining:
         def save(folder: Path, weights: Mapping[str, Tensor], card: str) -> None:
             save_encoder(folder, model, weights, tokens, card)
 
-        return _Subject(model, tokens, lesson, save)
+        return _Subject(model, tokens, lesson, save, short_tokens=short_tokens)
 
     def _new_reader(self) -> tuple[TaskModel, TextTokens]:
         size, lowercase = self._vocab_size(), self.model.lowercase

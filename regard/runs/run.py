@@ -72,7 +72,7 @@ class Run:
         torch.manual_seed(plan.seed)
         model = self._model(tokens)
         sets = [pairs for pairs in (train_pairs, dev_pairs, old_dev_pairs) if pairs is not None]
-        facts = facts_of(self.settings.to_toml(), *map(pair_data.fingerprint, sets))
+        facts = facts_of(*map(pair_data.fingerprint, sets))
         if self.settings.distil is not None and self.base is not None:
             distil = self.settings.distil
             train_pairs = taught(self.folder.path, self.base, train_pairs, distil, facts, self.reporter)

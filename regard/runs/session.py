@@ -270,6 +270,13 @@ class Session:
                     f"{newest}: was trained with other {what} (their sha256 differs). "
                     "Put the old files back to go on, or use another --out."
                 )
+        ours = self.facts["short_tokens"]
+        if (before := facts.get("short_tokens", ours)) != ours:  # older checkpoints do not say
+            raise CheckpointError(
+                f"{newest}: read {before:,} tokens in short stretches before all else, and was now to read {ours:,}: "
+                "the text would come in another order. training.max_epochs decides it, given or not: use it as before "
+                "to go on, or another --out."
+            )
         for key in ("versions", "threads"):
             if facts[key] != self.facts[key]:
                 self.reporter.note(

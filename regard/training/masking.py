@@ -54,8 +54,8 @@ class MaskedCorpus:
     masking: Masking
     max_length: int  # of a stretch with its special tokens
     seed: int
-    short_length: int = 0  # of a stretch as long as `short_tokens` are not read: as many as the first epochs have
-    short_tokens: int = 0
+    short_length: int = 0  # of a stretch in the first epochs, with its special tokens
+    short_tokens: int = 0  # so many tokens of text are read in such stretches before all else
 
     def at(self, epoch: int) -> "MaskedStretches":
         """The stretches of an epoch: no document is crossed; a long one is cut at other places in each epoch.
@@ -186,8 +186,9 @@ def sentence_borders(ids: np.ndarray, ends_sentence: np.ndarray) -> np.ndarray:
 def _choose(ids: np.ndarray, masking: Masking, generator: np.random.Generator) -> np.ndarray:
     """The places to be guessed, in order; at least one.
 
-    Of whole words, taken in random order, those that would go over the share are left out, as in Devlin et al.'s code.
-    The share is rounded up or down by chance, so that it is kept in the mean: of 62 tokens 15 % are 9.3.
+    Single tokens are as many as come next to the share, as in Devlin et al.'s code: of 18 tokens 15 % are 3. Of whole
+    words, taken in random order, those that would go over the share are left out; there it is rounded up or down by
+    chance, so that it is kept in the mean: of 62 tokens 15 % are 9.3.
     """
     if masking.starts_word is None:
         count = max(1, round(masking.share * len(ids)))

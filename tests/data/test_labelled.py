@@ -156,8 +156,9 @@ def test_what_cannot_be_used_is_told(
 def test_columns_are_names_or_numbers() -> None:
     with pytest.raises(ConfigError, match="columns 1, text: give names only, or numbers only"):
         Columns(label="1", text=("text",))
-    with pytest.raises(ConfigError, match="columns are counted from 1"):
-        Columns(label="0")
+    for zero in ("0", "00"):
+        with pytest.raises(ConfigError, match="columns are counted from 1"):
+            Columns(label=zero)
 
 
 def test_tags_keep_the_characters_they_stand_on(tmp_path: Path) -> None:

@@ -206,6 +206,35 @@ def test_a_full_disk_leaves_the_old_model(saved: Path, tiny, word_tokens, monkey
     assert [entry.name for entry in saved.parent.iterdir()] == ["model"]
 
 
+def test_a_name_that_cannot_be_given_leaves_the_old_model(saved: Path, tiny, word_tokens, monkeypatch) -> None:
+    model, rename = tiny("rnn", dtype=torch.float32), Path.rename
+
+    def refused(self: Path, target: Path) -> Path:
+        if self.name.endswith(".partial"):
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(StorageError, match="the model could not be saved"):
+        folder.save(saved, model, dict(model.named_parameters()), word_tokens, "")
+    assert [entry.name for entry in saved.parent.iterdir()] == ["model"]
+    assert folder.load(saved)
+
+
+def test_a_model_that_lost_its_name_to_a_kill_is_not_dropped(saved: Path, tiny, word_tokens, monkeypatch) -> None:
+    model = tiny("rnn", dtype=torch.float32)
+    before = (saved / "model.safetensors").read_bytes()
+    saved.rename(saved.with_name(".model.old"))  # killed before the new one had the name
+
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError):
+        folder.save(saved, model, dict(model.named_parameters()), word_tokens, "")
+    assert (saved / "model.safetensors").read_bytes() == before
+
+
 def test_build_refuses_what_it_does_not_know() -> None:
     with pytest.raises(
         ConfigError, match=r"x: unknown architecture 'lstm'. Known are rnn, rnnsearch, gnmt, transformer"

@@ -257,7 +257,13 @@ def test_what_is_not_known_is_refused(tmp_path, changes, message) -> None:
 def test_labels_must_be_named(tmp_path) -> None:
     make_reference("Bert", "ForTokenClassification", BERT).save_pretrained(tmp_path)
     config, tensors = huggingface.read_config(tmp_path), huggingface.read_tensors(tmp_path)
-    for names in ({"0": "a", "2": "b", "1": "c", "7": "d"}, {"0": "a", "1": 4}, ["a"], {"0": "a", "1": "a", "2": "b"}):
+    for names in (
+        {"0": "a", "2": "b", "1": "c", "7": "d"},
+        {"0": "a", "1": 4},
+        ["a"],
+        5,
+        {"0": "a", "1": "a", "2": "b"},
+    ):
         with pytest.raises(
             ModelError, match=r"there: (id2label: two labels have the same name, 'a'|id2label must name)"
         ):

@@ -331,7 +331,7 @@ def test_imported_folder_translates_like_generate(opus, tmp_path):
     assert (config["source_language"], config["target_language"]) == ("en", "pt")
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
     assert "licence are those of the original" in card
-    assert "- pt" in card
+    assert '- "pt"' in card
 
 
 def test_an_existing_folder_is_never_replaced(opus, tmp_path):

@@ -103,6 +103,8 @@ def test_each_task_is_learnt_from_nothing(tmp_path: Path, task: str, key: str, l
         assert isinstance(few, float)
         assert isinstance(many, float)
         assert 95 < few < 115 < many < 150
+        assert best["dev_loss"] > 1, "of squared differences of numbers that lie tens apart"
+        assert f"loss {best['dev_loss']:.4g}" in (tmp_path / "run" / "model" / "README.md").read_text()
     card = (tmp_path / "run" / "model" / "README.md").read_text()
     assert f"Best of 16 dev texts at step {best['step']}" in card
 

@@ -1,5 +1,6 @@
 """Pre-training learns what it can, says when it does not, and goes on as if nothing had happened."""
 
+import gzip
 import random
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from tiny_model import make_encoder_folder
 from tiny_run import Listener
 
 import regard
+from regard.data.text_tokens import TextTokens
 from regard.decoding.options import SearchOptions
 from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models.folder import load_encoder
@@ -241,6 +243,29 @@ def test_the_first_steps_read_short_stretches(tmp_path: Path, text: Path) -> Non
     train(tmp_path / "died", text, model=short)
     ours, theirs = (read_weights(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "died"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize(("first", "then"), [(0, 50), (50, 0)])
+def test_a_run_goes_on_in_the_order_in_which_it_began(tmp_path: Path, text: Path, first: int, then: int) -> None:
+    """Short stretches (of 20 tokens, if nothing is said) come first, but not where passes over the text are counted."""
+    with pytest.raises(Killed):
+        train(tmp_path / "run", text, model={"max_length": 40}, dies_at=12, max_epochs=first)
+    with pytest.raises(CheckpointError, match="the text would come in another order"):
+        train(tmp_path / "run", text, model={"max_length": 40}, max_epochs=then)
+    best, _ = train(tmp_path / "run", text, model={"max_length": 40}, max_epochs=first)
+    assert best["step"] >= 20
+
+
+def test_compressed_text_gets_as_many_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(TextTokens, "train_wordpiece", lambda texts, size, **_: asked.append(size) or 1 / 0)
+    line = b"the cat purrs .\n"
+    (tmp_path / "a.txt").write_bytes(line * (11 * 2**20 // len(line)))
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress((tmp_path / "a.txt").read_bytes(), 1))
+    for name in ("a.txt", "a.txt.gz"):
+        with pytest.raises(ZeroDivisionError):
+            train(tmp_path / f"run-{name}", tmp_path / name, model={"vocab_size": 0})
+    assert asked == [16_000, 16_000]
 
 
 def test_a_run_that_died_goes_on_bit_for_bit(tmp_path: Path, text: Path) -> None:

@@ -31,8 +31,9 @@ def test_settings_of_a_run_that_has_begun_stay(tmp_path: Path, name: str) -> Non
     assert (tmp_path / "config.toml").read_text() == OLD
 
 
-def test_a_file_of_settings_that_no_run_wrote_stays(tmp_path: Path) -> None:
-    (tmp_path / "config.toml").write_text("[training]\nseed = 3\n")
+@pytest.mark.parametrize("theirs", ["[training]\nseed = 3\n", 'title = "my site"\ndata = 3\n'])
+def test_a_file_of_settings_that_no_run_wrote_stays(tmp_path: Path, theirs: str) -> None:
+    (tmp_path / "config.toml").write_text(theirs)
     with pytest.raises(CheckpointError, match="holds a run with other settings"):
         RunFolder(tmp_path).settle(NEW)
-    assert (tmp_path / "config.toml").read_text() == "[training]\nseed = 3\n"
+    assert (tmp_path / "config.toml").read_text() == theirs

@@ -20,7 +20,6 @@ from regard.data.world.phrases import (
     words,
 )
 
-TENSES = ("past", "present", "progressive", "now", "future")
 _WAS = {"I": "was", "third": "was", "plural": "were"}
 _IS = {"I": "am", "third": "is", "plural": "are"}
 _COPULA = {
@@ -200,10 +199,10 @@ def giving_predicate(draft: Draft, tense: str, subject: Subject) -> Predicate | 
     return Predicate(group.auxiliary, group.part + thing(draft, nouns[0]) + to + other.part)
 
 
-def intransitive_predicate(draft: Draft, tense: str, subject: Subject, *, person_only: bool = True) -> Predicate | None:
+def intransitive_predicate(draft: Draft, tense: str, subject: Subject) -> Predicate | None:
     verbs = draft.lexicon.intransitive
     verb = draft.rng.choice(verbs)
-    if not draft.lexicon.suits(verb, tense) or (person_only and "person" not in verb.subjects):
+    if not draft.lexicon.suits(verb, tense) or "person" not in verb.subjects:
         return None
     adverb = adverbial(draft, "frequency") if tense == "present" and draft.chance(0.4) else None
     group = verb_group(draft, verb, tense, subject, negative=adverb is None and draft.chance(0.1), adverb=adverb)

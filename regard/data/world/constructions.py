@@ -412,8 +412,8 @@ def _city(draft: Draft) -> Begun | None:
     tense = draft.rng.choice(("past", "future", "progressive"))
     group = clauses.verb_group(draft, verb, tense, who, negative=draft.chance(0.1))
     city = draft.rng.choice(draft.lexicon.names["city"])
-    target = "Lisboa" if city == "Lisboa" else city
-    part = statement(who, group) + draft.part(f"to^1 {'Lisbon' if city == 'Lisboa' else city}^2", f"para^1 {target}^2")
+    english = "Lisbon" if city == "Lisboa" else city
+    part = statement(who, group) + draft.part(f"to^1 {english}^2", f"para^1 {city}^2")
     if draft.chance(0.7):
         vehicle = draft.rng.choice(("bus", "train", "plane", "car", "boat", "motorcycle"))
         part = part + draft.part(f"by^1 {vehicle}^2", f"de^1 {draft.lexicon.nouns[vehicle].portuguese[0]}^2")
