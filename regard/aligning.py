@@ -15,9 +15,10 @@ from regard.data.filters import Filters, RowFilter
 from regard.data.pairs import as_sources, draw_world
 from regard.data.pairs import read as read_rows
 from regard.data.world import WorldPair
-from regard.errors import DataError, InputError, ModelError, TextError
+from regard.errors import ConfigError, DataError, ModelError, TextError
 from regard.evaluation import alignment
 from regard.evaluation.alignment import AlignmentScore, GoldPair, Link
+from regard.look import weights as look
 
 # How two directions are joined: by their weights, or by their links as `evaluation.alignment.symmetrize` says.
 AGREEMENT = "agreement"
@@ -80,12 +81,8 @@ class Way:
         Raises:
             InputError: there is no such layer or head.
         """
-        for what, number, count in (("layer", self.layer, len(weights)), ("head", self.head, weights.shape[1])):
-            if number is not None and not -count <= number < count:
-                shown = number + 1 if number >= 0 else number
-                raise InputError(f"the attention to the source has {count} {what}s; there is no {what} {shown}.")
-        layer = weights.mean(axis=0) if self.layer is None else weights[self.layer]
-        return layer.mean(axis=0) if self.head is None else layer[self.head]
+        layer = look.choose(weights, self.layer, "layer", "cross")
+        return look.choose(layer, self.head, "head", "cross")
 
     def __str__(self) -> str:
         if self.posterior:
@@ -332,17 +329,36 @@ def turned_pair(pair: CountedPair) -> CountedPair:
     )
 
 
-def first_too_long(model: Model, pairs: Sequence[CountedPair]) -> TextError | None:
-    """What is wrong with the first pair that the model cannot take whole; its `row` says which that is.
+def check_directions(model: Model, reverse_model: Model) -> None:
+    """Refuse two models that translate the same way.
 
     Raises:
-        ModelError: the model does not translate.
+        ConfigError: they do, as far as their folders say.
     """
-    try:
-        _encoded(model, pairs)
-    except TextError as error:
-        return error
-    return None
+    first, second = ((each.engine.source_language, each.engine.target_language) for each in (model, reverse_model))
+    if first == second and first[0] != first[1]:
+        raise ConfigError(
+            f"{reverse_model.name}: translates from {first[0]} to {first[1]}, as {model.name} does. Give a reverse "
+            "model of the other direction."
+        )
+
+
+def first_too_long(model: Model, pairs: Sequence[CountedPair], reverse_model: Model | None = None) -> TextError | None:
+    """What is wrong with the first pair that a model cannot take whole; its `row` says which that is.
+
+    Raises:
+        ModelError: a model does not translate.
+    """
+    asked = [(model, pairs)]
+    if reverse_model is not None:
+        asked.append((reverse_model, [turned_pair(pair) for pair in pairs]))
+    found = []
+    for each, sides in asked:
+        try:
+            _encoded(each, sides)
+        except TextError as error:
+            found.append(error)
+    return min(found, key=lambda error: error.row, default=None)
 
 
 def score(links: Sequence[Links], pairs: Sequence[CountedPair]) -> AlignmentScore:

@@ -230,6 +230,7 @@ def align(
         SYMMETRIZATIONS,
         Way,
         align_pairs,
+        check_directions,
         first_too_long,
         read_counted,
         read_text,
@@ -257,13 +258,9 @@ def align(
     for each in (loaded, other):
         if each is not None and not isinstance(each, regard.api.Translator):
             raise each.refusal("align words")
+    if other is not None:
+        check_directions(loaded, other)
     known = loaded.engine.source_language, loaded.engine.target_language
-    of_other = (other.engine.source_language, other.engine.target_language) if other else ("", "")
-    if known == of_other and known[0] != known[1]:
-        raise ConfigError(
-            f"--reverse-model {reverse_model}: translates from {known[0]} to {known[1]}, as {model} does. Give one of "
-            "the other direction."
-        )
     languages = source_language or known[0], target_language or known[1]
     worlds = [name for name in (gold, dev) if is_world(name)]
     check_direction([*worlds, *(data or [])], *languages, reverse=reverse)
@@ -274,10 +271,7 @@ def align(
         pairs, dev_pairs = ([turned_pair(pair) for pair in each] for each in (pairs, dev_pairs))
     if empty := sum(not pair.has_both_sides for pair in pairs):
         say(f"{empty:,} of {len(pairs):,} pairs could not be used; the line of links of each is empty.")
-    too_long = [first_too_long(loaded, pairs)]
-    if other is not None:
-        too_long.append(first_too_long(other, [turned_pair(pair) for pair in pairs]))
-    wrong = min(filter(None, too_long), key=lambda error: error.row, default=None)
+    wrong = first_too_long(loaded, pairs, other)
     if wrong is not None and (gold or as_json or not wrong.row):
         raise wrong
     report = align_pairs(

@@ -97,8 +97,8 @@ class Look:
         """Weights between pieces, (rows, columns), as the model has them; see `attention`."""
         kind = self.kind(kind)
         weights = self.weights[kind]  # (layers, heads, rows, columns)
-        weights = _choose(weights, layer, "layer", kind)
-        return _choose(weights, head, "head", kind)
+        weights = choose(weights, layer, "layer", kind)
+        return choose(weights, head, "head", kind)
 
     def matrix(
         self, kind: str = "", layer: int | None = None, head: int | None = None, *, pieces: bool = False
@@ -132,8 +132,17 @@ class Look:
         )
 
 
-def _choose(weights: np.ndarray, number: int | None, what: str, kind: str) -> np.ndarray:
-    """One of the first axis, or the mean over it."""
+def choose(weights: np.ndarray, number: int | None, what: str, kind: str) -> np.ndarray:
+    """One of the first axis, or the mean over it.
+
+    Args:
+        number: from 0, or from the end below it; None: the mean.
+        what: what the axis is of, for the message: "layer".
+        kind: of attention; see `KINDS`.
+
+    Raises:
+        InputError: there is none of that number.
+    """
     if number is None:
         return weights.mean(axis=0)
     if not -len(weights) <= number < len(weights):

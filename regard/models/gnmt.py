@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError
 from regard.models.checks import check_dropouts, check_sizes
-from regard.models.protocol import Forced, Seq2Seq
+from regard.models.protocol import Forced, Seq2Seq, sentences_kept
 from regard.nn.attention import AdditiveAttention, Pattern
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
@@ -50,13 +50,12 @@ class GNMTState:
 
     def select(self, rows: Tensor) -> "GNMTState":
         flat = rows.flatten()
-        kept = rows[:, 0] // (self.layers[0][0].size(1) // self.memory.size(0))
+        sentences = self.memory.size(0)
+        kept = sentences_kept(rows, self.layers[0][0].size(1) // sentences, sentences)
         layers = tuple((hidden[:, flat], cell[:, flat]) for hidden, cell in self.layers)
-        if torch.equal(kept, torch.arange(self.memory.size(0), device=kept.device)):
+        if kept is None:
             return GNMTState(layers, self.memory, self.projected, self.source)
-        lengths = self.source.key_lengths
-        source = Pattern(None if lengths is None else lengths[kept])
-        return GNMTState(layers, self.memory[kept], self.projected[kept], source)
+        return GNMTState(layers, self.memory[kept], self.projected[kept], self.source.select(kept))
 
 
 class GNMT(Seq2Seq):

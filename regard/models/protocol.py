@@ -7,6 +7,7 @@ They know no more of it than this. A new model is one file in this folder with a
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 
+import torch
 from torch import Tensor, nn
 
 from regard.nn.layers import OutputLayer
@@ -35,6 +36,21 @@ class DecoderState(Protocol):
                 The rows of one sentence stand together, before and after; its source memory is stored once.
         """
         ...
+
+
+def sentences_kept(rows: Tensor, beam: int, sentences: int) -> Tensor | None:
+    """The numbers of the sentences that stay, as `DecoderState.select` needs them for what is stored once a sentence.
+
+    Args:
+        rows: as `DecoderState.select` is given them.
+        beam: rows that a sentence has now.
+        sentences: as many as there are now.
+
+    Returns:
+        None where all stay in their order: nothing need be copied.
+    """
+    kept = rows[:, 0] // beam
+    return None if torch.equal(kept, torch.arange(sentences, device=kept.device)) else kept
 
 
 class Seq2Seq(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from regard.models.checks import check_dropouts, check_sizes
-from regard.models.protocol import Forced, Seq2Seq
+from regard.models.protocol import Forced, Seq2Seq, sentences_kept
 from regard.nn.attention import AdditiveAttention, Pattern
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
@@ -42,12 +42,11 @@ class RNNSearchState:
 
     def select(self, rows: Tensor) -> "RNNSearchState":
         hidden = self.hidden[rows.flatten()]
-        kept = rows[:, 0] // (self.hidden.size(0) // self.memory.size(0))
-        if torch.equal(kept, torch.arange(self.memory.size(0), device=kept.device)):
+        sentences = self.memory.size(0)
+        kept = sentences_kept(rows, self.hidden.size(0) // sentences, sentences)
+        if kept is None:
             return RNNSearchState(hidden, self.memory, self.projected, self.source)
-        lengths = self.source.key_lengths
-        source = Pattern(None if lengths is None else lengths[kept])
-        return RNNSearchState(hidden, self.memory[kept], self.projected[kept], source)
+        return RNNSearchState(hidden, self.memory[kept], self.projected[kept], self.source.select(kept))
 
 
 class RNNSearch(Seq2Seq):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError
 from regard.models.checks import check_dropouts, check_heads, check_sizes
-from regard.models.protocol import Forced, Seq2Seq
+from regard.models.protocol import Forced, Seq2Seq, sentences_kept
 from regard.nn.attention import MultiHeadAttention, Pattern
 from regard.nn.encoder import EncoderLayer
 from regard.nn.layers import Activation, Dropout, Embedding, FeedForward, NormPlace, OutputLayer, Residual
@@ -129,18 +129,15 @@ class TransformerState:
     def select(self, rows: Tensor) -> "TransformerState":
         flat = rows.flatten()
         sentences = self.caches[0].memory[0].size(0)
-        kept = rows[:, 0] // self.beam  # the sentence each group of rows belongs to
-        everyone = len(kept) == sentences and bool((kept == torch.arange(sentences, device=kept.device)).all())
+        kept = sentences_kept(rows, self.beam, sentences)
         caches = tuple(
             LayerCache(
                 None if cache.own is None else (cache.own[0][flat], cache.own[1][flat]),
-                cache.memory if everyone else (cache.memory[0][kept], cache.memory[1][kept]),
+                cache.memory if kept is None else (cache.memory[0][kept], cache.memory[1][kept]),
             )
             for cache in self.caches
         )
-        lengths = self.source.key_lengths
-        source = Pattern(lengths if lengths is None or everyone else lengths[kept])
-        return TransformerState(caches, source, self.length, rows.size(1))
+        return TransformerState(caches, self.source.select(kept), self.length, rows.size(1))
 
 
 class Transformer(Seq2Seq):

@@ -6,7 +6,7 @@ the same contract but without weights, and so is the one that a sparse pattern b
 equal results and gradients.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -57,6 +57,13 @@ class Pattern:
             band = band.triu(first - self.window + 1).tril(first + self.window - 1)
             near = band if near is None else near & band
         return near
+
+    def select(self, rows: Tensor | None) -> "Pattern":
+        """The same for some rows of the batch, by number; None: all of them."""
+        if rows is None:
+            return self
+        lengths, starts = (None if each is None else each[rows] for each in (self.key_lengths, self.key_starts))
+        return replace(self, key_lengths=lengths, key_starts=starts)
 
     @property
     def may_leave_nothing(self) -> bool:
