@@ -177,9 +177,10 @@ class Translator(Model):
         source = source.strip()
         source_ids = tokens.encode_source(source)
         if not source or len(source_ids) > limit:
-            raise ModelError(
+            raise TextError(
                 "attention needs one sentence that the model takes whole; "
-                f"this text has {len(source_ids) - 1:,} tokens, from 1 to {limit - 1:,} were expected."
+                f"this text has {len(source_ids) - 1:,} tokens, from 1 to {limit - 1:,} were expected.",
+                0,
             )
         if target is None:
             target_ids = list(self.translate(source).pieces[0])
@@ -329,7 +330,7 @@ class Encoder(Model):
         source = source.strip()
         read, limit = self.engine.tokens.encode(source), self.engine.max_length
         if not source or len(read) > limit:
-            raise ModelError(f"this text has {len(read):,} tokens, from 3 to {limit:,} were expected.")
+            raise TextError(f"this text has {len(read):,} tokens, from 3 to {limit:,} were expected.", 0)
         pieces = self.engine.tokens.pieces(read.ids)
         real = [place for place, special in enumerate(read.special) if not special]
         first, end = (real[0], real[-1] + 1) if real else (1, 1)
@@ -404,7 +405,7 @@ class LanguageModel(Model):
         before = tokens.before_text
         read_ids = ids if before is None else [before, *ids]
         if len(read_ids) < 2 or len(read_ids) > limit:
-            raise ModelError(f"this text has {len(read_ids):,} tokens, from 2 to {limit:,} were expected.")
+            raise TextError(f"this text has {len(read_ids):,} tokens, from 2 to {limit:,} were expected.", 0)
         first, pieces = tokens.pieces(read_ids[:1])[0], tokens.pieces(read_ids[1:])
         spans = spans[len(spans) - len(pieces) :]
         end_id = tokens.id_of("end") if "end" in tokens.special else None

@@ -149,8 +149,9 @@ def train_all(train_pairs: PairSet, dev_pairs: PairSet, out: Path, show: Callabl
         waiting = {pool.submit(_train, arch, out / arch, train_pairs, dev_pairs) for arch in longest_first}
         while waiting:
             done, waiting = wait(waiting, timeout=1.0)
-            for future in done:
-                future.result()
+            if wrong := next((error for future in done if (error := future.exception())), None):
+                pool.shutdown(wait=False, cancel_futures=True)  # what has not begun need not
+                raise wrong
             show({arch: _share_done(out / arch, STEPS[arch]) for arch in ARCHITECTURES})
 
 

@@ -10,7 +10,7 @@ from regard.aligning import CountedPair, read_text, turned_pair
 from regard.api import LanguageModel, Model
 from regard.data import antecedents, world
 from regard.data.antecedents import ResolvedFile, ResolvedText
-from regard.data.pairs import check_direction, draw_world
+from regard.data.pairs import check_direction, draw_world, path_and_weight
 from regard.data.text_tokens import MASK, TextTokens
 from regard.data.world import WorldPair
 from regard.errors import ConfigError, DataError, ModelError
@@ -132,7 +132,8 @@ def read(
         pairs = [pair.turned() for pair in pairs] if reverse else pairs
         rules = {name: baseline.antecedent for name, baseline in coreference.baselines(pairs).items()}
         return ExampleSet([Example.of_world(pair) for pair in pairs], rules, [])
-    kinds = {name: antecedents.kind(name) for name in data if Path(name).is_file()}
+    paths = {name: path_and_weight(name)[0] for name in data}
+    kinds = {name: antecedents.kind(path) for name, path in paths.items() if path.is_file()}
     if not any(kinds.values()):
         return ExampleSet([Example.of_pair(pair) for pair in _read_pairs(data, languages, note, reverse)], {}, [])
     for name in data:
@@ -144,7 +145,7 @@ def read(
             )
     if reverse:
         raise ConfigError(f"--reverse: says nothing of {data[0]}, whose texts have no translation. Leave it out.")
-    read_files = [_that_fit(model, antecedents.read(name)) for name in data]
+    read_files = [_that_fit(model, antecedents.read(paths[name])) for name in data]
     texts = [text for file in read_files for text in file.texts]
     if not texts:
         raise DataError(f"{'; '.join(file.line() for file in read_files)}. At least one row is needed.")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from regard.look.terminal import visible
 from regard.runs.reporter import Reporter, told_scores
 from regard.runs.settings import Settings
 from regard.training.loop import Progress
@@ -84,7 +85,7 @@ class ConsoleReporter(Reporter):
         if old:
             self.note(f"    old dev {'  '.join(old)}")
         for source, _, output in samples:
-            self.note(f"    {_shortened(source)}  →  {_shortened(output)}")
+            self.note(f"    {_shortened(source)}  →  {_shortened(output)}")  # a young model may write any character
 
 
 class Bars:
@@ -118,7 +119,7 @@ class Bars:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _SAMPLE_CHARACTERS else text[: _SAMPLE_CHARACTERS - 1] + "…"
+    return visible(text if len(text) <= _SAMPLE_CHARACTERS else text[: _SAMPLE_CHARACTERS - 1] + "…")
 
 
 def _done(progress: Progress, plan: TrainingPlan, elapsed: float) -> float:

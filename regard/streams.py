@@ -1,14 +1,15 @@
 """Lines of text into a command and out of it: files and standard streams, nothing lost and nothing half written."""
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from regard.errors import DataError, InputError, StorageError
-from regard.formats.files import BOM, COMPRESSIONS, MAX_LINE_BYTES, EmptyFileError, text_lines
+from regard.formats.files import BOM, COMPRESSIONS, MAX_LINE_BYTES, EmptyFileError, exists, text_lines
 
 Row = TypeVar("Row")  # a line, or what stands for one
 _CHUNK_LINES = 2_000  # given on together: many, for lines of one length are translated in one batch
@@ -40,25 +41,40 @@ def pair_up(files: list[Path], out: str) -> list[tuple[Path | None, Path | None]
     for number, target in enumerate(targets):
         if target in targets[:number]:
             raise InputError(f"{target}: two inputs would be written here. Translate files of the same name apart.")
-        if any(path is not None and target.exists() and target.samefile(path) for path in sources):
-            raise InputError(f"{target}: is an input and would be overwritten. Name another --out.")
+        refuse_overwriting(target, [path for path in sources if path is not None])
     return list(zip(sources, targets, strict=True))
+
+
+def refuse_overwriting(target: Path, inputs: Sequence[Path]) -> None:
+    """Refuse to write results over what they are made from.
+
+    Args:
+        inputs: names that are no files are passed over.
+
+    Raises:
+        InputError: the target is one of them, perhaps under another name.
+    """
+    if exists(target) and any(exists(path) and target.samefile(path) for path in inputs):
+        raise InputError(f"{target}: is an input and would be overwritten. Name another --out.")
 
 
 @contextmanager
 def writer(path: Path | None) -> Iterator[Callable[[str], None]]:
     """A function that writes a line to standard output (None), or to a file that appears complete or not at all.
 
+    A symbolic link stays, and the file that it means is written; a device or a named pipe is written as it is.
+
     Raises:
         InputError: the file is a folder.
         StorageError: the disk refused.
     """
-    if path is None:
+    if path is None or _is_standard_output(path):
         yield lambda line: print(line)
         return
+    path = path.resolve()
     if path.is_dir():
         raise InputError(f"{path}: is a folder. --out names a file, or a folder for several inputs.")
-    if path.exists() and not path.is_file():  # a device or a named pipe must not be replaced
+    if path.exists() and not path.is_file():
         with _storing(path), path.open("w", encoding="utf-8", newline="\n") as file:
             yield lambda line: print(line, file=file)
         return
@@ -79,6 +95,11 @@ def writer(path: Path | None) -> Iterator[Callable[[str], None]]:
     finally:
         partial.unlink(missing_ok=True)
         file.close()
+
+
+def _is_standard_output(path: Path) -> bool:
+    """Whether this is /dev/stdout under one of its names, which are links to wherever it goes."""
+    return path.is_symlink() and path.exists() and os.path.samestat(path.stat(), os.fstat(1))
 
 
 @contextmanager

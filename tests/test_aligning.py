@@ -424,6 +424,7 @@ def test_sides_that_are_the_models_languages_the_other_way_round(run: Command, t
         (["--gold", "world:3", "--method", "best"], "method 'best' is unknown"),
         (["--gold", "world:3", "--layer", 7], "has 2 layers; there is no layer 7"),
         (["--gold", "world:3", "--head", 7], "has 2 heads; there is no head 7"),
+        (["--gold", "world:3", "--untrained", -1], "--untrained"),
     ],
 )
 def test_mistakes(run: Command, model: Path, arguments: list[object], message: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import subprocess
 import sys
 import threading
 from io import BytesIO
@@ -113,6 +114,37 @@ def test_an_output_appears_complete_or_not_at_all(run: Command, tmp_path: Path, 
 def test_a_device_is_written_to_and_stays(run: Command, model: Path) -> None:
     assert run("translate", model, "-o", "/dev/null", stdin="the cat\n").status == 0
     assert not Path("/dev/null").is_file()
+
+
+def test_a_link_stays_and_what_it_means_is_written(run: Command, tmp_path: Path, model: Path) -> None:
+    (tmp_path / "target.txt").write_text("old\n")
+    (tmp_path / "link.txt").symlink_to("target.txt")
+    assert run("translate", model, "-o", tmp_path / "link.txt", stdin="the cat\n").status == 0
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "target.txt").read_text() == run("translate", model, stdin="the cat\n").out
+
+
+def test_standard_output_by_its_name_is_standard_output(tmp_path: Path) -> None:
+    """Where it goes to a file, that file is neither replaced nor begun anew, and the name stays a link."""
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    code = "from regard.streams import writer; import pathlib\nwith writer(pathlib.Path('stdout')) as write: write('b')"
+    with (tmp_path / "log").open("w") as log:
+        log.write("a\n")
+        log.flush()
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, stdout=log, check=True)
+    assert (tmp_path / "log").read_text() == "a\nb\n"
+    assert (tmp_path / "stdout").is_symlink()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "align"])
+def test_what_is_scored_or_aligned_is_not_overwritten(run: Command, tmp_path: Path, model: Path, command: str) -> None:
+    for side in ("en", "pt"):
+        (tmp_path / f"a.{side}").write_text("the cat\n")
+    (tmp_path / "other.pt").symlink_to("a.pt")
+    for out in ("a.pt", "other.pt"):
+        found = run(command, model, tmp_path / "a.en", f"{tmp_path / 'a.pt'}", "--out", tmp_path / out)
+        mistake(found, 2, rf"{out}: is an input and would be overwritten")
+    assert (tmp_path / "a.pt").read_text() == "the cat\n"
 
 
 def test_json_has_everything(run: Command, model: Path) -> None:

@@ -12,7 +12,7 @@ import typer
 from regard import flags
 from regard.cli.options import JsonOption, say
 from regard.errors import ConfigError, DataError, InputError
-from regard.streams import file_chunks, stdin_chunks, writer
+from regard.streams import file_chunks, refuse_overwriting, stdin_chunks, writer
 
 if TYPE_CHECKING:
     from regard.api import Model
@@ -93,6 +93,8 @@ def generate(
         stops.append("\n")
     chunks = stdin_chunks() if prompt is None and file is None else iter([[_read(file) if file else prompt or ""]])
     shows = sys.stdout.isatty() and not (as_json or out or pairs or options.searches)
+    if out is not None:
+        refuse_overwriting(out, [path for path in (file, examples) if path is not None])
     loaded = regard.api.load(model)
     texts = 0
     counts: Counter[str] = Counter()

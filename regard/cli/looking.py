@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regard.cli.options import FromOption, JsonOption, ReverseOption, ToOption, refuse_options, say
-from regard.errors import ConfigError, InputError
+from regard.errors import ConfigError, DataError, InputError, TextError
 from regard.formats.files import exists
-from regard.streams import stdin_chunks, writer
+from regard.streams import refuse_overwriting, stdin_chunks, writer
 
 if TYPE_CHECKING:
+    from regard.api import Model
     from regard.look.effects import Effects
     from regard.look.weights import Look, Matrix
     from regard.look.words import Line
@@ -54,8 +55,8 @@ def look(
     from regard.look import page, style
 
     is_page = out is not None and out.suffix.lower() in (".html", ".htm")
-    if out is not None and not is_page:
-        style.check(out)  # a mistake shows before the long work
+    if out is not None:
+        (page.check if is_page else style.check)(out)  # a mistake shows before the long work
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
     if positions:
@@ -76,7 +77,7 @@ def look(
             f"found {len(texts)} sentences. One is looked at, or several in a page (--out look.html) without --target."
         )
     translator = regard.api.load(model)
-    looks = [translator.look(each, target) for each in texts]
+    looks = [_look_at(translator, each, target, number, len(texts)) for number, each in enumerate(texts, 1)]
     chosen = {"layer": _from_zero(layer), "head": _from_zero(head)}
     measured = [translator.effects(each, kind, **chosen) for each in looks] if effects else []
     if out is not None and is_page:
@@ -105,6 +106,15 @@ def look(
         _print_matrix(looks[0], matrix)
     for each in measured:
         typer.echo("\n".join([*([] if out else [""]), *each.lines()]))
+
+
+def _look_at(model: "Model", text: str, target: str | None, number: int, count: int) -> "Look":
+    try:
+        return model.look(text, target)
+    except TextError as error:
+        if count == 1:
+            raise
+        raise InputError(f"sentence {number:,} of {count:,}, {text[:40]!r}: {error}") from error
 
 
 def _draw_positions(model: Path, text: list[str] | None, out: Path | None) -> None:
@@ -210,7 +220,7 @@ def align(
             help="With --reverse-model: agreement (if nothing is said), intersection, union or grow-diag-final-and."
         ),
     ] = "",
-    untrained: Annotated[int, typer.Option(help="Models with random weights to make the same choice over.")] = 3,
+    untrained: Annotated[int, typer.Option(min=0, help="Models with random weights to make the same choice over.")] = 3,
     reverse: Annotated[
         bool,
         typer.Option("--reverse", help="MODEL translates from the second side to the first, --reverse-model back."),
@@ -238,7 +248,7 @@ def align(
         turned_pair,
     )
     from regard.config import one_of
-    from regard.data.pairs import check_apart, check_direction, is_world
+    from regard.data.pairs import check_apart, check_direction, is_world, path_and_weight
     from regard.evaluation.alignment import format_links
 
     if symmetrize:
@@ -254,6 +264,8 @@ def align(
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
     check_apart([dev] if dev else [], [gold] if gold else data or [])
+    if out is not None:
+        refuse_overwriting(out, [path_and_weight(name)[0] for name in [*(data or []), gold, dev] if name])
     loaded, other = regard.api.load(model), regard.api.load(reverse_model) if reverse_model else None
     for each in (loaded, other):
         if each is not None and not isinstance(each, regard.api.Translator):
@@ -266,6 +278,8 @@ def align(
     check_direction([*worlds, *(data or [])], *languages, reverse=reverse)
     in_order = languages[::-1] if reverse else languages
     pairs = read_counted(gold, "test") if gold else read_text(data or [], *in_order, say)
+    if gold and not any(pair.sure for pair in pairs):
+        raise DataError(f"{gold}: no pair has a sure link (i-j); an error rate needs some. For links alone give DATA.")
     dev_pairs = read_counted(dev, "dev") if dev else []
     if reverse:
         pairs, dev_pairs = ([turned_pair(pair) for pair in each] for each in (pairs, dev_pairs))
@@ -316,7 +330,7 @@ def heads(
     dev: Annotated[str, typer.Option(help="With --find, DATA to choose the head on (world:500).")] = "",
     reverse: ReverseOption = False,
     untrained: Annotated[
-        int | None, typer.Option(help="With --find, models with random weights to do the same with (3).")
+        int | None, typer.Option(min=0, help="With --find, models with random weights to do the same with (3).")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Picture: .png, .svg or .pdf.")] = None,
     as_json: JsonOption = False,

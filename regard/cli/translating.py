@@ -24,7 +24,7 @@ from regard.cli.options import (
     say,
 )
 from regard.errors import ConfigError
-from regard.streams import file_chunks, pair_up, stdin_chunks, writer
+from regard.streams import file_chunks, pair_up, refuse_overwriting, stdin_chunks, writer
 
 _LENGTHS = "10,20,30,40,50"
 
@@ -132,6 +132,7 @@ def evaluate(
     """
     import regard.api
     from regard.data.labelled import Columns
+    from regard.data.pairs import path_and_weight
     from regard.decoding.options import SearchOptions
     from regard.label_scoring import evaluate_encoder
     from regard.scoring import evaluate_models
@@ -159,6 +160,8 @@ def evaluate(
         refuse_options(f"{kind.kind}, whose text is scored and not written", {"out": out})
         _tell(evaluate_text(model, data), as_json)
         return
+    if out is not None:
+        refuse_overwriting(out, [path_and_weight(name)[0] for name in data])
     with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
         if kind is regard.api.Encoder:
             columns = Columns(label=label, text=tuple(text or ()), other=other)

@@ -7,6 +7,7 @@ import numpy as np
 
 from regard.errors import ShapeError
 from regard.look import style
+from regard.look.terminal import visible
 
 _CELL = 0.34  # inches
 _LONGEST_SIDE = 27.0  # inches of cells; smaller ones where there are more tokens
@@ -83,5 +84,5 @@ def draw_matrix(
 
 
 def _shown(token: str) -> str:
-    text = " ".join(token.replace("▁", " ").split()) or "␣"
+    text = visible(" ".join(token.replace("▁", " ").split())) or "␣"  # SVG is no XML with control characters in it
     return text if len(text) <= _LONGEST_TOKEN else text[: _LONGEST_TOKEN - 1] + "…"

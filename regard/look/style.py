@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regard.errors import InputError, MissingDependencyError, StorageError
+from regard.look.terminal import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +56,7 @@ def check(path: Path | None = None) -> None:
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
-        InputError: the file's suffix is none of .png, .svg and .pdf.
+        InputError: the file's suffix is none of .png, .svg and .pdf, or it is a folder.
     """
     try:
         import matplotlib.figure  # noqa: F401
@@ -63,6 +64,8 @@ def check(path: Path | None = None) -> None:
         raise MissingDependencyError("matplotlib", "plot", "Drawing a picture") from error
     if path is not None and path.suffix.lower() not in _METADATA:
         raise InputError(f"{path}: a picture's name must end in .png, .svg or .pdf.")
+    if path is not None and path.is_dir():
+        raise InputError(f"{path}: is a folder. Name a file for the picture.")
 
 
 @contextmanager
@@ -170,13 +173,13 @@ def missing_line(path: Path, missing: set[str]) -> str:
 def write_title(figure: "Figure", title: str) -> None:
     """A bold line at the top, or several where the figure is narrow."""
     if title:
-        figure.suptitle(_wrapped(figure, title, 11 * 0.68), x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.suptitle(_wrapped(figure, visible(title), 11 * 0.68), x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
 def write_note(figure: "Figure", note: str) -> None:
     """Small print at the bottom."""
     if note:
-        figure.supxlabel(_wrapped(figure, note, 7.5 * 0.57), x=0.01, ha="left", fontsize=7.5, color=QUIET)
+        figure.supxlabel(_wrapped(figure, visible(note), 7.5 * 0.57), x=0.01, ha="left", fontsize=7.5, color=QUIET)
 
 
 def _wrapped(figure: "Figure", text: str, character: float) -> str:

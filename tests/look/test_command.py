@@ -1,6 +1,7 @@
 """`regard look` from the command line."""
 
 import json
+import xml.etree.ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,14 @@ def test_a_picture(run: Command, model: Path, tmp_path: Path, suffix: str) -> No
     assert out.stat().st_size > 1_000
 
 
+def test_a_picture_is_xml_whatever_the_text_holds(run: Command, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.svg"
+    found = run("look", model, "a \x1b[31mred", "--target", "x \x07", "--out", out)
+    assert found.status == 0
+    assert "no installed font" not in found.err
+    xml.etree.ElementTree.parse(out)
+
+
 def test_a_picture_names_what_no_font_has(run: Command, model: Path, tmp_path: Path) -> None:
     found = run("look", model, "the \U0010fffd cat", "--out", tmp_path / "look.png")
     assert (found.status, found.out) == (0, "")
@@ -99,6 +108,11 @@ def test_a_page_of_one_sentence_or_several(run: Command, model: Path, tmp_path: 
     assert run("look", model, "--out", tmp_path / "many.html", stdin="\n".join(SOURCES)).status == 0
     assert run("look", model, *SOURCES, "--out", tmp_path / "same.html").status == 0
     assert (tmp_path / "many.html").read_bytes() == (tmp_path / "same.html").read_bytes()
+    too_long = run("look", model, "--out", tmp_path / "x.html", stdin=f"{SOURCES[0]}\n\n{'word ' * 90}\n")
+    assert (too_long.status, (tmp_path / "x.html").exists()) == (2, False)
+    assert "sentence 2 of 2, 'word word" in too_long.err
+    (tmp_path / "folder.html").mkdir()
+    assert "is a folder. Name a file for the page" in run("look", model, "a", "--out", tmp_path / "folder.html").err
     assert all(source in (tmp_path / "many.html").read_text(encoding="utf-8") for source in SOURCES)
 
 

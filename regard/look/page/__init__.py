@@ -113,10 +113,12 @@ def check(path: Path) -> None:
     """Ask before long work whether this could be the name of a page.
 
     Raises:
-        InputError: it does not end in .html.
+        InputError: it does not end in .html, or is a folder.
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"{path}: a page's name must end in .html.")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder. Name a file for the page.")
 
 
 def _start(look: Look, kind: str, layer: int | None, head: int | None) -> dict[str, Any]:
