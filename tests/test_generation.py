@@ -17,7 +17,7 @@ from tiny_model import SOURCES, make_byte_tokens, make_decoder, make_decoder_fol
 import regard
 from regard import SearchOptions, generation
 from regard.data.byte_tokens import ByteTokens
-from regard.decoding.options import Hypothesis, Written
+from regard.decoding.options import LEAST_TEMPERATURE, Hypothesis, Written
 from regard.errors import ConfigError, InputError, ModelError
 from regard.generation import DEFAULT_GENERATION, few_shot
 
@@ -236,9 +236,16 @@ def test_a_penalty_says_fewer_things_twice(model: regard.Model) -> None:
     assert sum(len(set(each.ids)) for each in penalized) > sum(len(set(each.ids)) for each in plain)
     with pytest.raises(ConfigError, match="repetition_penalty needs sample, or a beam_size of 1"):
         SearchOptions(repetition_penalty=1.2)
-    for wrong in (0.0, -1.0, math.inf, math.nan):
-        with pytest.raises(ConfigError, match="repetition_penalty must be above 0 and finite"):
+    for wrong in (0.0, -1.0, 1e-30, 1e30, math.inf, math.nan):
+        with pytest.raises(ConfigError, match=r"repetition_penalty must be from 0\.001 to 1000, got"):
             SearchOptions(beam_size=1, repetition_penalty=wrong)
+
+
+def test_the_least_temperature_draws_what_greedy_takes(model: regard.Model) -> None:
+    coldest = SearchOptions(sample=True, max_length=25, temperature=LEAST_TEMPERATURE)
+    assert [each.text for each in model.generate(SOURCES, coldest)] == [
+        each.text for each in model.generate(SOURCES, GREEDY)
+    ]
 
 
 def test_a_text_that_fills_the_context_says_so(model: regard.Model) -> None:
@@ -431,13 +438,15 @@ def test_mistakes_at_the_shell(run: Command, folder: Path, tmp_path: Path) -> No
         (["a", "--top-p", 0], "top_p must be above 0 and at most 1, got 0"),
         (
             ["a", "--temperature", 0],
-            "--temperature 0: expected above 0. To take always the likeliest token, give --greedy",
+            "--temperature 0: expected 1e-06 or more. To take always the likeliest token, give --greedy",
         ),
         (["a", "--examples", tmp_path / "bad.tsv"], "bad.tsv, line 2: found 0 tabs, expected input, one tab, answer"),
         (["a", "--examples", tmp_path / "empty.tsv"], "empty.tsv: is empty"),
         (["a", "--examples", tmp_path / "none"], "there is no such file"),
         (["x" * 70], "Shorten the text"),
         (["a", "--stop", ""], "a stop string is empty"),
+        (["a", "--stop", "b\udcff"], r"'b\udcff': is not UTF-8"),
+        (["a\udcff"], r"'a\udcff': is not UTF-8"),
     ):
         found = run("generate", folder, *arguments)
         assert (found.status, found.out) == (2, ""), arguments

@@ -1,5 +1,6 @@
 """The command line: parse, call one function, print. Words for people go to stderr, results to stdout."""
 
+import errno
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import typer
 import regard
 from regard.cli import finetuning, generating, looking, predicting, training, translating
 from regard.cli.options import say
-from regard.errors import MissingDependencyError, RegardError, Stopped, StorageError
+from regard.errors import InputError, MissingDependencyError, RegardError, Stopped, StorageError
 
 app = typer.Typer(
     add_completion=True,
@@ -75,6 +76,8 @@ def _told(error: Exception) -> RegardError | None:
         return MissingDependencyError(error.name, _EXTRAS[error.name], "This command")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "not enough memory" in str(error)):
         return RegardError("out of memory. Use smaller batches, for example --set training.batch_tokens=1000.")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return InputError(f"{error.filename!s:.60}...: too long for the name of a file. Check the arguments.")
     if isinstance(error, OSError) and error.strerror:  # a disk or a pipe that nothing nearer has explained
         if error.filename is None:  # of stdout, most likely: Python must not try again at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regard import flags
-from regard.cli.options import JsonOption, say
+from regard.cli.options import JsonOption, check_text, say
 from regard.errors import ConfigError, DataError, InputError
 from regard.streams import file_chunks, refuse_overwriting, stdin_chunks, writer
 
@@ -56,8 +56,10 @@ def generate(
     Example: regard generate models/gpt2 "The old fisherman looked at the sea and" --top-k 40 --seed 3
     """
     import regard.api
-    from regard.decoding.options import SearchOptions
+    from regard.decoding.options import LEAST_TEMPERATURE, SearchOptions
     from regard.generation import few_shot
+
+    check_text(prompt, *(stop or []))
 
     if prompt is not None and file is not None:
         raise ConfigError("a prompt is given and --file too; leave one out.")
@@ -70,10 +72,10 @@ def generate(
         )
     if greedy and (beam > 1 or n_best > 1):
         raise ConfigError("--greedy writes one text; leave out --beam and --n-best, or leave out --greedy.")
-    if not temperature > 0:  # nan neither
+    if not temperature >= LEAST_TEMPERATURE:  # nan neither
         raise ConfigError(
-            f"--temperature {temperature:g}: expected above 0. To take always the likeliest token, give --greedy "
-            "instead."
+            f"--temperature {temperature:g}: expected {LEAST_TEMPERATURE:g} or more. To take always the "
+            "likeliest token, give --greedy instead."
         )
     options = SearchOptions(
         beam_size=beam if sample or beam < 1 else max(beam, n_best),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from regard.cli.options import FromOption, JsonOption, ReverseOption, ToOption, refuse_options, say
+from regard.cli.options import FromOption, JsonOption, ReverseOption, ToOption, check_text, refuse_options, say
 from regard.errors import ConfigError, DataError, InputError, TextError
 from regard.formats.files import exists
 from regard.streams import refuse_overwriting, stdin_chunks, writer
@@ -54,6 +54,7 @@ def look(
     import regard.api
     from regard.look import page, style
 
+    check_text(*(text or []), target)
     is_page = out is not None and out.suffix.lower() in (".html", ".htm")
     if out is not None:
         (page.check if is_page else style.check)(out)  # a mistake shows before the long work

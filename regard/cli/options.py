@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from regard.errors import ConfigError, InputError
+from regard.formats.files import has_half_character
 
 Data = TypeVar("Data")
 
@@ -107,6 +108,17 @@ def length_edges(lengths: str) -> tuple[int, ...]:
     if any(low >= high for low, high in zip((0, *edges), edges, strict=False)):
         raise ConfigError(f"--lengths {lengths}: the numbers must ascend from 1 or more, such as 10,20,30.")
     return edges
+
+
+def check_text(*arguments: str | None) -> None:
+    """Refuse text of the command line that is not UTF-8.
+
+    Raises:
+        InputError: one of them is not.
+    """
+    for text in arguments:
+        if text is not None and has_half_character(text):
+            raise InputError(f"{text[:60]!a}: is not UTF-8. Convert the text first, for example with iconv.")
 
 
 def say(text: str) -> None:

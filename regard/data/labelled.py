@@ -163,12 +163,7 @@ def read_texts(path: Path, columns: Columns, *, pair: bool, words: bool = False)
             num_columns = len(record.values)
             if places.heading:
                 continue
-        # A comma in a text without quotes makes columns of it, and the rest of the text would be lost.
-        if not isinstance(record.values, dict) and len(record.values) != num_columns:
-            raise DataError(
-                f"{where}: found {len(record.values)} columns, expected {num_columns} as in the first row. "
-                "Repair the row; in .csv a text with commas stands in quotes."
-            )
+        _check_width(record, num_columns, where)
         _, text, other = places.take(path, record, words)
         yield record.line, (text, other) if pair else text
 
@@ -221,15 +216,18 @@ Found = tuple[Text, Label, str | None]  # the last: why it cannot be used
 
 def _labelled(path: Path, task: LabelTask, columns: Columns, read_from: dict[str, None]) -> Iterator[Found]:
     places: _Places | None = None
+    num_columns = 0
     for record in read_records(path):
         if record.unusable:
             yield "", "", record.unusable
             continue
         if places is None:
             places = _Places.find(path, record, task, columns)
+            num_columns = len(record.values)
             read_from[str(places)] = None
             if places.heading:
                 continue
+        _check_width(record, num_columns, f"{path}, line {record.line:,}")
         label, text, other = places.take(path, record)
         if not label or not text or (task == "pair" and not other):
             yield "", "", "empty"
@@ -237,6 +235,20 @@ def _labelled(path: Path, task: LabelTask, columns: Columns, read_from: dict[str
         if task == "regress":
             _check_number(label, f"{path}, line {record.line:,}")
         yield (text, other) if other else text, label, None
+
+
+def _check_width(record: Record, num_columns: int, where: str) -> None:
+    """Refuse a row of more or fewer columns than the first: a comma in a text without quotes makes columns of it, and
+    the rest of the text would be lost.
+
+    Raises:
+        DataError: it has another number of them.
+    """
+    if not isinstance(record.values, dict) and len(record.values) != num_columns:
+        raise DataError(
+            f"{where}: found {len(record.values)} columns, expected {num_columns} as in the first row. "
+            "Repair the row; in .csv a text with commas stands in quotes."
+        )
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from regard.errors import ConfigError
 
-MAX_LENGTH_PENALTY = 10.0  # far beyond what is of use; a power of ten times more would overflow
+# Far beyond what is of use, and far from where numbers of 32 bits would overflow.
+MAX_LENGTH_PENALTY, MAX_REPETITION_PENALTY, LEAST_TEMPERATURE = 10.0, 1_000.0, 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +41,20 @@ class SearchOptions:
             raise ConfigError(f"n_best ({self.n_best}) needs a beam_size as large, got {self.beam_size}")
         if self.max_length and self.min_length > self.max_length:
             raise ConfigError(f"min_length ({self.min_length}) is above max_length ({self.max_length})")
-        if not 0 < self.temperature < math.inf:
+        if not LEAST_TEMPERATURE <= self.temperature < math.inf:  # nan neither
             raise ConfigError(
-                f"temperature must be above 0 and finite, got {self.temperature}; to take always the likeliest, be "
-                "greedy: do not sample, and take a beam_size of 1"
+                f"temperature must be at least {LEAST_TEMPERATURE:g} and finite, got {self.temperature}; to take "
+                "always the likeliest, be greedy: do not sample, and take a beam_size of 1"
             )
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p must be above 0 and at most 1, got {self.top_p}")
         if not 0 < self.max_length_ratio < math.inf:
             raise ConfigError(f"max_length_ratio must be above 0 and finite, got {self.max_length_ratio}")
-        if not 0 < self.repetition_penalty < math.inf:
-            raise ConfigError(f"repetition_penalty must be above 0 and finite, got {self.repetition_penalty}")
+        if not 1 / MAX_REPETITION_PENALTY <= self.repetition_penalty <= MAX_REPETITION_PENALTY:
+            raise ConfigError(
+                f"repetition_penalty must be from {1 / MAX_REPETITION_PENALTY:g} to {MAX_REPETITION_PENALTY:g}, got "
+                f"{self.repetition_penalty}"
+            )
         if self.repetition_penalty != 1 and self.searches:
             raise ConfigError("repetition_penalty needs sample, or a beam_size of 1: a beam compares whole hypotheses")
 

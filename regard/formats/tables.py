@@ -2,12 +2,15 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from regard.errors import DataError
 from regard.formats.files import TOO_LONG, has_half_character, kind_suffix, read_lines, text_lines
+
+_COMMENT = re.compile(r"# *[^ \t]+ = ")  # of CoNLL-U; a word "#" has its tag and nothing else
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 MAX_FIELD_CHARACTERS = 1_000_000
@@ -50,7 +53,8 @@ def read_records(path: Path) -> Iterator[Record]:
 def read_sentences(path: Path) -> Iterator[Sentence]:
     """Tagged sentences: a word and its tag a line (first and last column, tabs or spaces), an empty line between two.
 
-    Lines that begin with "-DOCSTART-" part documents and are left out, as in CoNLL 2003.
+    Lines that begin with "-DOCSTART-" part documents and are left out, as in CoNLL 2003, and so are those before a
+    sentence that say something of it, "# sent_id = 1", as in CoNLL-U.
 
     Raises:
         DataError: the file cannot be read as text, or a line has one column only.
@@ -59,6 +63,8 @@ def read_sentences(path: Path) -> Iterator[Sentence]:
     tags: list[str] = []
     first = 1
     for number, line in text_lines(path):
+        if not words and _COMMENT.match(line):
+            continue
         # Other white space, such as a no-break space in a number, is part of a word.
         columns = line.split("\t") if "\t" in line else [column for column in line.split(" ") if column]
         columns = [column.strip(" \r") for column in columns]

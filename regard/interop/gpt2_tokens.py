@@ -57,11 +57,12 @@ def read_tokens(folder: Path, *, vocab_size: int) -> tuple[ByteTokens | None, li
     else:
         return None, [NO_TOKENIZER]
     present = {role: token for role, token in special.items() if token and tokenizer.token_to_id(token) is not None}
+    highest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    check_vocabulary(folder, highest + 1, vocab_size)  # first: a table is made of as many
     try:
         tokens = ByteTokens(tokenizer, present)
     except ModelError as error:
         raise ModelError(f"{folder}: {error}") from error
-    check_vocabulary(folder, tokens.vocab_size, vocab_size)
     return tokens, [] if "end" in present else [f"{special['end']} is no token, so the model cannot end a text."]
 
 

@@ -41,6 +41,7 @@ from regard.training.plan import TrainingPlan
 _SAMPLES = 3  # dev texts that are shown at each validation
 _LENGTH = 512  # tokens that an encoder from nothing takes, if nothing is said
 _MANY_CLASSES = 20  # with more, and less than two texts a class, a label column was mistaken
+_LARGEST_NUMBER = 1e15  # of labels: their squares, and what weights of 32 bits make of them, stay finite
 _NUMBER = "value"  # the label of a head that predicts a number
 
 
@@ -397,10 +398,15 @@ def _rebuilt(encoder: Encoder, config: DistilBertConfig) -> Encoder:
 def _scale(rows: LabelledSet) -> tuple[float, float]:
     """Mean and standard deviation of labels that are numbers."""
     values = torch.tensor([float(label) for label in rows.labels if isinstance(label, str)], dtype=torch.float64)
-    spread = values.std(correction=0).item()
+    mean, spread = values.mean().item(), values.std(correction=0).item()
+    if not abs(mean) + spread < _LARGEST_NUMBER:  # nan neither
+        raise DataError(
+            f"the numbers to be learnt, up to {values.abs().max().item():g}, are too large for float32. Give them in "
+            "another unit, such as thousands."
+        )
     if not spread > 0:
         raise DataError(f"every text has the number {values[0].item():g}: there is nothing to learn.")
-    return values.mean().item(), spread
+    return mean, spread
 
 
 def _rescaled(rows: LabelledSet, mean: float, spread: float) -> LabelledSet:

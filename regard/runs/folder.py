@@ -19,7 +19,8 @@ from regard.config import read_toml
 from regard.data.byte_tokens import ByteTokens
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
-from regard.errors import CheckpointError, ModelError, StorageError
+from regard.errors import CheckpointError, ConfigError, ModelError, StorageError
+from regard.formats.files import has_half_character
 from regard.models.folder import CONFIG_FILE
 from regard.training import checkpoint
 from regard.training.plan import TrainingPlan
@@ -72,10 +73,14 @@ class RunFolder:
 
         Raises:
             CheckpointError: the folder holds a run with other settings, or is a model's.
+            ConfigError: a file's name is not UTF-8.
         """
         if (self.path / CONFIG_FILE).exists():
             raise CheckpointError(f"{self.path}: is a model's folder. Name another --out.")
         path = self.path / "config.toml"
+        if has_half_character(wanted):  # as a file's name in Latin-1 arrives here
+            line = next(line for line in wanted.splitlines() if has_half_character(line))
+            raise ConfigError(f"{line!a}: is not UTF-8, and config.toml could not name it. Rename the file.")
         if path.exists():
             old, new = read_toml(path), tomllib.loads(wanted)
             differing = [

@@ -80,10 +80,11 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, name: str, content: str | b
 
 
 def test_sentences_of_words_and_tags(tmp_path: Path) -> None:
-    text = "-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n \nNew York\tB-LOC\r\n.\tO"
+    text = "-DOCSTART- -X- O O\n\n# sent_id = 1\n# text = EU rejects\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n"
+    text += "\n \nNew York\tB-LOC\r\n.\tO"
     assert list(read_sentences(written(tmp_path, "a.conll", text))) == [
-        Sentence(3, ["EU", "rejects"], ["B-ORG", "O"]),
-        Sentence(7, ["New York", "."], ["B-LOC", "O"]),
+        Sentence(5, ["EU", "rejects"], ["B-ORG", "O"]),
+        Sentence(9, ["New York", "."], ["B-LOC", "O"]),
     ]
     with pytest.raises(DataError, match=r"a\.conll, line 2: 'alone' is not a word and its tag"):
         list(read_sentences(written(tmp_path, "a.conll", "EU\tO\nalone\n")))

@@ -88,3 +88,10 @@ def test_what_does_not_fit_is_refused(folder: Path, files: dict[str, Any], messa
 def test_a_tokenizer_larger_than_the_model_is_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"its tokenizer has \d+ tokens, the model knows 9"):
         read_tokens(folder, vocab_size=9)
+
+
+def test_a_huge_token_number_takes_no_memory(folder: Path) -> None:
+    vocabulary = json.loads((folder / "vocab.json").read_text())
+    (folder / "vocab.json").write_text(json.dumps({**vocabulary, "zzz": 2**32 - 1}))
+    with pytest.raises(ModelError, match=r"its tokenizer has 4,?294,?967,?296 tokens, the model knows 300"):
+        read_tokens(folder, vocab_size=300)

@@ -109,6 +109,12 @@ def test_each_task_is_learnt_from_nothing(tmp_path: Path, task: str, key: str, l
     assert f"Best of 16 dev texts at step {best['step']}" in card
 
 
+def test_numbers_that_float32_cannot_hold_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "data.tsv").write_text("".join(f"{number}e39\ta cat {number}\n" for number in range(40)))
+    with pytest.raises(DataError, match=r"up to 3\.9e\+40, are too large for float32"):
+        train(tmp_path / "run", str(tmp_path / "data.tsv"), "bert-tiny", "regress")
+
+
 def test_a_run_that_died_goes_on_bit_for_bit(tmp_path: Path, base: Path) -> None:
     data = write(tmp_path, "classify")
     for extra in ({}, {"unfreeze_steps": 12, "layer_decay": 0.7}):
