@@ -23,6 +23,7 @@ from regard.errors import DataError, ModelError
 
 TOKENIZER_FILE = "tokenizer.json"
 _MOST_LETTERS = 1_000  # of a vocabulary that is learnt
+_MOST_TOKENS = 1 << 24  # of a tokenizer that is read; the largest in use have a quarter of a million
 _SENTENCE_ENDS = frozenset(".!?…。！？।؟۔")
 MASK = "[MASK]"  # how a text writes a word that is not told, whatever the model's own token is
 ROLES = ("pad", "unk", "start", "end", "mask")  # of special tokens; BERT writes [PAD] [UNK] [CLS] [SEP] [MASK]
@@ -53,7 +54,7 @@ class TextTokens:
         """Take a tokenizer.
 
         Raises:
-            ModelError: a role is unknown, or its token is none of the tokenizer's.
+            ModelError: a role is unknown, its token is none of the tokenizer's, or tokens have absurdly large numbers.
         """
         if getattr(tokenizer.model, "dropout", None):
             raise ModelError("the tokenizer cuts words at random (dropout); it must cut a text always alike.")
@@ -63,6 +64,10 @@ class TextTokens:
         self._tokenizer = tokenizer
         self.special = special
         self.vocab_size = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        if self.vocab_size > _MOST_TOKENS:  # tables are made of as many
+            raise ModelError(
+                f"the tokenizer numbers a token {self.vocab_size - 1:,}; at most {_MOST_TOKENS:,} tokens were expected."
+            )
         if unknown := sorted(set(special) - set(ROLES)):
             raise ModelError(f"a special token is for {unknown[0]!r}; known roles are {', '.join(ROLES)}.")
         for role, token in special.items():

@@ -108,6 +108,8 @@ def test_a_tokenizer_that_would_lose_text_is_refused(tokens: ByteTokens, tmp_pat
     few = Tokenizer.from_str(json.dumps(settings))
     with pytest.raises(ModelError, match="has 255 of the 256 bytes, so it would lose text"):
         ByteTokens(few, {})
+    with pytest.raises(ModelError, match="the tokenizer numbers a token 4,294,967,295; at most 16,777,216"):
+        ByteTokens(Tokenizer(BPE({"a": 2**32 - 1}, [])), {})
     with pytest.raises(ModelError, match="is not a byte-level one: its token '漢' has the character '漢'"):
         ByteTokens(Tokenizer(BPE({"漢": 0}, [])), {})
 
