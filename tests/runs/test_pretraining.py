@@ -67,7 +67,7 @@ def train(
 
     listener = Dying()
     corpus = CorpusSettings(train=(str(text),), **{"dev_tokens": 100, **dict(data)})
-    encoder = ModelSettings(base=str(base), max_length=20, **dict(model))
+    encoder = ModelSettings(base=str(base), **{"max_length": 20, **dict(model)})
     return Pretraining(out, encoder, {**SETTINGS, **training}, corpus, reporter=listener).train(), listener
 
 
