@@ -71,7 +71,8 @@ def writer(path: Path | None) -> Iterator[Callable[[str], None]]:
     if path is None or _is_standard_output(path):
         yield lambda line: print(line)
         return
-    path = path.resolve()
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     if path.is_dir():
         raise InputError(f"{path}: is a folder. --out names a file, or a folder for several inputs.")
     if path.exists() and not path.is_file():
@@ -99,7 +100,12 @@ def writer(path: Path | None) -> Iterator[Callable[[str], None]]:
 
 def _is_standard_output(path: Path) -> bool:
     """Whether this is /dev/stdout under one of its names, which are links to wherever it goes."""
-    return path.is_symlink() and path.exists() and os.path.samestat(path.stat(), os.fstat(1))
+    if not path.is_symlink():
+        return False
+    try:
+        return os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:  # it leads nowhere, or standard output is closed
+        return False
 
 
 @contextmanager

@@ -122,6 +122,9 @@ def test_a_link_stays_and_what_it_means_is_written(run: Command, tmp_path: Path,
     assert run("translate", model, "-o", tmp_path / "link.txt", stdin="the cat\n").status == 0
     assert (tmp_path / "link.txt").is_symlink()
     assert (tmp_path / "target.txt").read_text() == run("translate", model, stdin="the cat\n").out
+    (tmp_path / "loop").symlink_to("loop")  # that leads nowhere
+    assert run("translate", model, "-o", tmp_path / "loop", stdin="the cat\n").status == 0
+    assert (tmp_path / "loop").read_text() == (tmp_path / "target.txt").read_text()
 
 
 def test_standard_output_by_its_name_is_standard_output(tmp_path: Path) -> None:

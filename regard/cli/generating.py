@@ -60,7 +60,6 @@ def generate(
     from regard.generation import few_shot
 
     check_text(prompt, *(stop or []))
-
     if prompt is not None and file is not None:
         raise ConfigError("a prompt is given and --file too; leave one out.")
     if n_best > 1 and not as_json:

@@ -249,7 +249,7 @@ def align(
         turned_pair,
     )
     from regard.config import one_of
-    from regard.data.pairs import check_apart, check_direction, is_world, path_and_weight
+    from regard.data.pairs import check_apart, check_direction, files_of, is_world
     from regard.evaluation.alignment import format_links
 
     if symmetrize:
@@ -266,7 +266,7 @@ def align(
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
     check_apart([dev] if dev else [], [gold] if gold else data or [])
     if out is not None:
-        refuse_overwriting(out, [path_and_weight(name)[0] for name in [*(data or []), gold, dev] if name])
+        refuse_overwriting(out, files_of(filter(None, [*(data or []), gold, dev])))
     loaded, other = regard.api.load(model), regard.api.load(reverse_model) if reverse_model else None
     for each in (loaded, other):
         if each is not None and not isinstance(each, regard.api.Translator):

@@ -132,7 +132,7 @@ def evaluate(
     """
     import regard.api
     from regard.data.labelled import Columns
-    from regard.data.pairs import path_and_weight
+    from regard.data.pairs import files_of
     from regard.decoding.options import SearchOptions
     from regard.label_scoring import evaluate_encoder
     from regard.scoring import evaluate_models
@@ -161,7 +161,7 @@ def evaluate(
         _tell(evaluate_text(model, data), as_json)
         return
     if out is not None:
-        refuse_overwriting(out, [path_and_weight(name)[0] for name in data])
+        refuse_overwriting(out, files_of(data))
     with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
         if kind is regard.api.Encoder:
             columns = Columns(label=label, text=tuple(text or ()), other=other)

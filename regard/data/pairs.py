@@ -7,7 +7,7 @@ data is for; world-train[:N], world-dev[:N] and world-test[:N] name one.
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -300,6 +300,11 @@ def fingerprint(pairs: PairSet) -> str:
             digest.update(data)
     digest.update(numpy.ascontiguousarray(pairs.weights, dtype="<f4").tobytes())
     return digest.hexdigest()
+
+
+def files_of(arguments: Iterable[str]) -> list[Path]:
+    """The files that DATA names, without their weights; the built-in corpus is none."""
+    return [path_and_weight(name)[0] for name in arguments if not is_world(name)]
 
 
 def path_and_weight(argument: str) -> tuple[Path, float | None]:
