@@ -353,6 +353,14 @@ def test_a_pair_too_long_is_named_and_those_before_it_are_aligned(run: Command, 
         assert "gold.tsv:3: a pair has " in found.err
 
 
+def test_gold_without_a_sure_link_is_refused(run: Command, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "gold.tsv").write_text(GOLD.replace("-", "?"), encoding="utf-8")
+    for options in ([], ["--json"]):
+        found = run("align", model, "--gold", tmp_path / "gold.tsv", *options)
+        assert (found.status, found.out) == (2, "")
+        assert "gold.tsv: no pair has a sure link (i-j)" in found.err
+
+
 def test_scores_against_gold(run: Command, model: Path, tmp_path: Path) -> None:
     (tmp_path / "gold.tsv").write_text(GOLD, encoding="utf-8")
     (tmp_path / "dev.tsv").write_text(GOLD, encoding="utf-8")

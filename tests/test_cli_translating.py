@@ -150,6 +150,10 @@ def test_what_is_scored_or_aligned_is_not_overwritten(run: Command, tmp_path: Pa
     assert (tmp_path / "a.pt").read_text() == "the cat\n"
 
 
+def test_a_name_too_long_for_a_file_is_bad_input(run: Command, model: Path) -> None:
+    mistake(run("translate", model, "x" * 300), 2, r"x\.\.\.: too long for the name of a file")
+
+
 def test_json_has_everything(run: Command, model: Path) -> None:
     found = run("translate", model, "--json", "--n-best", "3", "--beam", "2", stdin="the cat\n\nthe bird\u2028sings\n")
     rows = [json.loads(line) for line in found.lines]

@@ -150,6 +150,7 @@ def test_heads_on_winomt_and_several_files(run: Command, folders: Callable[[str]
     found = run("heads", folders("transformer"), first, second)
     assert found.status == 0
     assert found.err.splitlines() == [f"{first}, WinoMT: 2 of 2 rows used", f"{second}, Winogender: 1 of 1 rows used"]
+    assert run("heads", folders("transformer"), f"{first}:2", second).out == found.out, "a weight makes them no pairs"
 
 
 def test_a_model_of_the_other_direction_reads_pairs_turned(

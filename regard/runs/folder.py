@@ -164,7 +164,8 @@ def _table(settings: Mapping[str, Any], section: str) -> dict[str, Any]:
 
 
 # Settings with which a run may go on: they end it, show it or save it, and change no step on the way. A run that was to
-# end earlier has validated where it ended, once more than one that was not.
+# end earlier has validated where it ended, once more than one that was not. Only where pre-training begins with short
+# stretches do epochs, counted or not, change the order of the text: the session refuses that (short_tokens).
 _MAY_CHANGE = {
     ("training", key)
     for key in ("max_epochs", "max_minutes", "patience", "log_every", "save_every", "keep_checkpoints", "threads")

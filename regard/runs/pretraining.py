@@ -178,8 +178,12 @@ class Pretraining:
         """What was asked for; else 8,000 pieces for text under ten megabytes, 16,000 under a hundred, 30,000 above."""
         if self.model.vocab_size:
             return self.model.vocab_size
-        size = sum(len(block) for path in self.paths for block in read_blocks(path))  # not as it is compressed
-        return 8_000 if size < 10 << 20 else 16_000 if size < 100 << 20 else 30_000
+        size = 0
+        for block in (block for path in self.paths for block in read_blocks(path)):
+            size += len(block)  # not as it is compressed
+            if size >= 100 << 20:
+                return 30_000
+        return 8_000 if size < 10 << 20 else 16_000
 
     def _new_config(self, vocab_size: int) -> tuple[str, Any]:
         """The architecture and the configuration of a model that begins from nothing."""
@@ -284,9 +288,9 @@ class Pretraining:
         return _Subject(model, tokens, lesson, save, short_tokens=short_tokens)
 
     def _new_reader(self) -> tuple[TaskModel, TextTokens]:
-        size, lowercase = self._vocab_size(), self.model.lowercase
         tokens = self.folder.tokens(
-            TextTokens.load, lambda: TextTokens.train_wordpiece(self._texts, size, lowercase=lowercase)
+            TextTokens.load,
+            lambda: TextTokens.train_wordpiece(self._texts, self._vocab_size(), lowercase=self.model.lowercase),
         )
         arch, config = self._new_config(tokens.vocab_size)
         head = HeadConfig(task="mask", next_sentence=bool(self.model.next_sentence))
@@ -346,8 +350,7 @@ class Pretraining:
         return _Subject(model, tokens, lesson, save, (start, end))
 
     def _new_writer(self) -> tuple[Decoder, ByteTokens]:
-        size = self._vocab_size()
-        tokens = self.folder.tokens(ByteTokens.load, lambda: ByteTokens.train(self._texts(), size))
+        tokens = self.folder.tokens(ByteTokens.load, lambda: ByteTokens.train(self._texts(), self._vocab_size()))
         arch, config = self._new_config(tokens.vocab_size)
         return DECODERS[arch][1](config), tokens
 

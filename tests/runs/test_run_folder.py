@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from regard.errors import CheckpointError
+from regard.errors import CheckpointError, ConfigError
 from regard.runs.folder import BEFORE_FILE, TEACHER_FOLDER, RunFolder
 
 OLD, NEW = '[data]\ntrain = ["a"]\n', '[data]\ntrain = ["b"]\n'
@@ -29,6 +29,12 @@ def test_settings_of_a_run_that_has_begun_stay(tmp_path: Path, name: str) -> Non
     with pytest.raises(CheckpointError, match=r"data\.train was \['a'\] and is now \['b'\]"):
         folder.settle(NEW)
     assert (tmp_path / "config.toml").read_text() == OLD
+
+
+def test_a_file_name_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"caf.udce9.*is not UTF-8, and config\.toml could not name it"):
+        RunFolder(tmp_path).settle('[data]\ntrain = ["caf\udce9"]\n')
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("theirs", ["[training]\nseed = 3\n", 'title = "my site"\ndata = 3\n'])
