@@ -121,15 +121,20 @@ def evaluate_models(
         reverse: translate from the second side to the first.
 
     Raises:
-        RegardError: of the model, the data or the metrics.
+        RegardError: of the models, the data or the metrics; DataError: the data's sides are the other way round.
     """
     metrics.make_metric("bleu", target_language)  # a missing library or a wrong language shows before the long work
     if paper_language:
         paper.tokenize([], paper_language)
     translator = regard.api.load(model)
     other = regard.api.load(against) if against is not None else None
+    if other is not None:
+        other.translate([], options)  # that it is no translator shows before the long work
+        known = other.engine.source_language, other.engine.target_language
+        pair_data.check_direction(data, source_language or known[0], target_language or known[1], reverse=reverse)
     source_language = source_language or translator.engine.source_language
     target_language = target_language or translator.engine.target_language
+    pair_data.check_direction(data, source_language, target_language, reverse=reverse)
     languages = (source_language or None, target_language or None)
     gold = pair_data.draw_world(data, "test")
     if gold is not None:

@@ -56,7 +56,8 @@ def models(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 texts = [outputs[folder.name](n) for n in range(len(sources))]
                 return [Translation(s, t, f) for s, t, f in zip(sources, texts, flags, strict=True)]
 
-            engine = SimpleNamespace(source_language="", target_language="")
+            languages = folder.name.split("-") if "-" in folder.name else ("", "")
+            engine = SimpleNamespace(source_language=languages[0], target_language=languages[1])
             return SimpleNamespace(translate=translate, engine=engine)
 
         monkeypatch.setattr(regard.api, "load", load)
@@ -204,6 +205,37 @@ def test_it_is_judged_on_the_built_in_corpus(models: Callable[..., None]) -> Non
     line = f"*it* given the right gender: 100.0 % [{low:.1f}, 100.0] of {number} (0 not to be read)"
     assert line in right.lines()
     assert json.loads(json.dumps(right.to_json()))["it"]["accuracy"]["right"] == number
+
+
+def test_data_the_other_way_round_is_refused_before_anything_is_translated(
+    models: Callable[..., None], data: list[str]
+) -> None:
+    def never(n: int) -> str:
+        raise AssertionError("translated")
+
+    models(**{"pt-en": never, "en-pt": never, "de-en": never})
+    for name, files, reverse, what in (
+        ("pt-en", ["world:30"], False, r"sides are en and pt, and the model translates from pt to en. Add --reverse"),
+        ("en-pt", ["world:30"], True, "from en to pt. Leave out --reverse"),
+        ("de-en", data, False, "sides are en and de, .* Add --reverse"),
+    ):
+        with pytest.raises(DataError, match=what):
+            evaluate(name, files, reverse=reverse)
+    with pytest.raises(DataError, match="Add --reverse"):
+        evaluate("en-pt", ["world:30"], against=Path("pt-en"))
+
+
+def test_a_model_of_another_kind_is_refused_before_anything_is_translated(
+    models: Callable[..., None], data: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translated = []
+    models(good=lambda n: translated.append(n) or good(n))
+    load = regard.api.load
+    other = regard.api.Model(engine=None)
+    monkeypatch.setattr(regard.api, "load", lambda folder: other if folder.name == "other" else load(folder))
+    with pytest.raises(ModelError, match="it cannot translate"):
+        evaluate("good", data, against=Path("other"))
+    assert not translated
 
 
 def test_it_is_not_judged_where_there_is_no_gold(models: Callable[..., None], data: list[str]) -> None:
