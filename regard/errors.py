@@ -13,8 +13,8 @@ RegardError                     1   the program could not do what was asked
 ├── MissingDependencyError      3   an optional library; the message is the install line
 └── Stopped                 130/143 SIGINT or SIGTERM; a checkpoint was written
 
-A message says where, what was found, what was expected and what to do, one sentence each; the API, the command line
-and the server show the same text.
+A message says where, what was found, what was expected and what to do, one sentence each; the API and the command
+line show the same text.
 """
 
 

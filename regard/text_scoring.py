@@ -35,6 +35,7 @@ class TextReport:
     def lines(self) -> list[str]:
         """For people."""
         per_token = self.nats / self.num_tokens
+        least = self.context + 1 - self.context // 2  # see `windows`
         return [
             f"{self.model} on {self.data}: {self.num_tokens:,} tokens, {self.num_characters:,} characters, "
             f"{self.num_words:,} words in {self.num_lines:,} lines",
@@ -44,7 +45,7 @@ class TextReport:
             f"bits {self.nats / self.num_characters / math.log(2):.4f}",
             f"  perplexity a word {self.word_perplexity:9,.2f}   (words by white space, and one end a line)",
             "",
-            f"each token is told from at least {self.context // 2 - 1:,} before it, where there are so many",
+            f"each token is told from at least {least:,} before it, where there are so many",
         ]
 
     def to_json(self) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def load(data: Sequence[str], task: LabelTask, columns: Columns) -> LabelledSet:
     read_from: dict[str, None] = {}  # in their order, each once
     for argument in data:
         path, weight = path_and_weight(argument)
-        rows = _tagged(path) if task == "tag" else _labelled(path, task, columns, read_from)
+        rows = _tagged(path, columns) if task == "tag" else _labelled(path, task, columns, read_from)
         for text, label, reason in rows:
             if reason is None:
                 texts.append(text)
@@ -229,7 +229,7 @@ def _labelled(path: Path, task: LabelTask, columns: Columns, read_from: dict[str
                 continue
         _check_width(record, num_columns, f"{path}, line {record.line:,}")
         label, text, other = places.take(path, record)
-        if not label or not text or (task == "pair" and not other):
+        if not label or not text or (places.other not in (None, "") and not other):
             yield "", "", "empty"
             continue
         if task == "regress":
@@ -349,8 +349,14 @@ class _Places:
         return _clean(str(label)), text, _clean(other)
 
 
-def _tagged(path: Path) -> Iterator[Found]:
-    if kind_suffix(path) != ".jsonl":
+def _tagged(path: Path, columns: Columns) -> Iterator[Found]:
+    by_key = kind_suffix(path) == ".jsonl"
+    if columns.other or len(columns.text) > 1 or (not by_key and columns != Columns()):
+        expected = (
+            "one --label and one --text, keys of JSON lines" if by_key else "no column: they stand where CoNLL has them"
+        )
+        raise DataError(f"{path}: columns were named for words and their tags. Expected {expected}.")
+    if not by_key:
         for sentence in read_sentences(path):
             yield _joined(sentence.words, sentence.tags)
         return
@@ -359,7 +365,10 @@ def _tagged(path: Path) -> Iterator[Found]:
             yield "", "", record.unusable
             continue
         values: Any = record.values
-        word_key, tag_key = _usual(_WORD_KEYS, list(values)), _usual(_TAG_KEYS, list(values))
+        keys = list(values)
+        word_key, tag_key = "".join(columns.text) or _usual(_WORD_KEYS, keys), columns.label or _usual(_TAG_KEYS, keys)
+        if missing := [key for key in (word_key, tag_key) if key and key not in values]:
+            raise _no_column(path, record.line, missing, keys, pair=False)
         words, tags = values.get(word_key), values.get(tag_key)
         if _strings(words) and isinstance(tags, list) and any(isinstance(tag, int) for tag in tags):
             raise DataError(
@@ -368,8 +377,8 @@ def _tagged(path: Path) -> Iterator[Found]:
             )
         if not (_strings(words) and _strings(tags) and len(words) == len(tags)):
             raise DataError(
-                f'{path}, line {record.line:,}: no "words" and "tags" that are lists of strings of one length. '
-                "Each line must have both."
+                f"{path}, line {record.line:,}: no {word_key or 'words'!r} and {tag_key or 'tags'!r} that are lists of "
+                "strings of one length. Each line must have both; --text and --label name other keys."
             )
         yield _joined(words, tags)
 

@@ -25,7 +25,7 @@ class SearchOptions:
     top_p: float = 1.0  # draw from the best tokens that hold this share of the probability
     seed: int = 1  # of the draws
     # Keskar et al. 2019, section 4.1, θ: logits of tokens already there (a language model's prompt counts) are divided
-    # by it, or multiplied if negative, before temperature; 1: nothing.
+    # by it, or multiplied if negative (as in `transformers`: dividing would raise them), before temperature; 1: off.
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:

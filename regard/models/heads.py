@@ -34,7 +34,8 @@ class HeadConfig:
         if self.task not in get_args(Task):
             raise ConfigError(f"task must be one of {', '.join(get_args(Task))}, got {self.task!r}")
         if bool(self.labels) != (self.task in ("classify", "tag")):
-            raise ConfigError(f"a head for {self.task!r} has {len(self.labels)} labels; classify and tag have some")
+            told = f"takes no labels, got {len(self.labels)}" if self.labels else "needs labels, got none"
+            raise ConfigError(f"a head for {self.task!r} {told}")
         if self.next_sentence and self.task != "mask":
             raise ConfigError(f"next_sentence stands beside a head for masked words, not one for {self.task!r}")
         for label in self.labels:

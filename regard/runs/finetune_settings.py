@@ -119,6 +119,8 @@ def plan_from(
             f"Known are {', '.join(METRICS[task])}."
         )
     refuse_idle(draft, {"dev_beam_size": 1}, "labels are not searched for", f"{where}, [training]")
+    if task == "regress":
+        refuse_idle(draft, {"label_smoothing": 0.0}, "numbers are not smoothed", f"{where}, [training]")
     steps = max(1, batches_of(draft) // draft.batches_per_step)  # of an epoch
     values.setdefault("max_steps", max(1, (draft.max_epochs or _EPOCHS) * steps))
     values.setdefault("warmup_steps", values["max_steps"] // 10)

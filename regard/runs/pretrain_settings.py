@@ -120,7 +120,8 @@ def plan_from(given: Mapping[str, Any], model: Sizes, where: str) -> TrainingPla
         raise ConfigError(
             f"{model.base}: is no model folder, and no size to begin from nothing with ({', '.join(ALL_SIZES)})."
         )
-    width = model.named()[1].get("hidden_size", 768) if model.base in ALL_SIZES else 0
+    from_nothing = model.base in ALL_SIZES and not Path(model.base).exists()
+    width = model.named()[1].get("hidden_size", 768) if from_nothing else 0
     usual = {
         "max_steps": 10_000,
         "batch_tokens": 4_000,

@@ -102,7 +102,7 @@ class Session:
 
         Args:
             folder: the run folder.
-            facts: what a resumed run must have in common with this one; see `Run`.
+            facts: what a resumed run must have in common with this one; see `folder.facts_of`.
         """
         self.checkpoints, self.log_path, self.best_path = (
             folder / "checkpoints",

@@ -82,7 +82,7 @@ def publish(final: Path, contents: Mapping[str, bytes]) -> Path:
         for name, data in contents.items():
             _write(partial / name, data)
         flush_folder(partial)
-        if final.exists():  # an incomplete one, or one that is to be replaced
+        if final.exists():  # an incomplete one
             shutil.rmtree(final)
         partial.rename(final)
         flush_folder(final.parent)

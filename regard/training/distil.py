@@ -72,10 +72,20 @@ def student_of(teacher: TaskModel, settings: DistilSettings) -> TaskModel:
     config = teacher.encoder.config
     count = settings.layers or config.num_layers // 2
     if not 0 < count < config.num_layers:
-        raise ModelError(f"the teacher has {config.num_layers} layers; a student with {count} would not be smaller.")
+        if config.num_layers == 1:
+            raise ModelError("the teacher has 1 layer; a student needs fewer, so it cannot be distilled.")
+        raise ModelError(
+            f"the teacher has {config.num_layers} layers; a student needs from 1 to {config.num_layers - 1}, "
+            f"got {count}."
+        )
     encoder = type(teacher.encoder)(dataclasses.replace(config, num_layers=count))
     begin_with(encoder, teacher.encoder)
     if settings.as_distilbert:
+        if teacher.config.pair:
+            raise ModelError(
+                "as_distilbert: the teacher reads pairs, whose texts it tells by token types. "
+                "Leave distil.as_distilbert out."
+            )
         encoder = _without_types(encoder)
     student = TaskModel(encoder, dataclasses.replace(teacher.config, next_sentence=False))  # that is not taught
     if student.head is not None and teacher.head is not None:
@@ -160,10 +170,12 @@ def _soft_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Te
 def _without_types(encoder: Encoder) -> Encoder:
     """The same encoder of single texts without token types: the vector of the first goes into the positions.
 
+    Its states are the same. Its pooled state is not, to begin with: BERT pools through tanh, DistilBERT through ReLU.
+
     Raises:
-        ModelError: it has none to take away.
+        ModelError: it has none to take away, or is a BigBird, whose sparse attention a DistilBERT has not.
     """
-    if not isinstance(encoder, Bert):
+    if type(encoder) is not Bert:
         raise ModelError("as_distilbert: only a BERT can be made one without token types.")
     values = dataclasses.asdict(encoder.config)
     config = DistilBertConfig(**{field.name: values[field.name] for field in dataclasses.fields(DistilBertConfig)})

@@ -35,9 +35,10 @@ def adamw(
 
 
 class WeightAverage:
-    """An exponential running average of the weights (Polyak and Juditsky 1992), which translates better than the last.
+    """An exponential running average of the weights, which translates better than the last ones.
 
-    Its decay rises as min(decay, (1 + n) / (10 + n)) over the first updates n, so that early weights are forgotten.
+    Polyak and Juditsky (1992) average all alike; here early weights are forgotten, the sooner the fewer there are: the
+    decay rises as min(decay, (1 + n) / (10 + n)) over the updates n, as in TensorFlow's ExponentialMovingAverage.
     """
 
     def __init__(self, model: nn.Module, decay: float):

@@ -146,7 +146,7 @@ def test_what_is_skipped_is_counted(tmp_path: Path) -> None:
             NONE,
             r"line 1: 'ner_tags' are numbers \(\[0, 3\]\), names were expected, such as 'B-PER'",
         ),
-        ("a.jsonl", '{"tokens": ["a"], "tags": []}\n', "tag", NONE, 'line 1: no "words" and "tags" that are lists'),
+        ("a.jsonl", '{"tokens": ["a"], "tags": []}\n', "tag", NONE, "line 1: no 'tokens' and 'tags' that are lists"),
     ],
 )
 def test_what_cannot_be_used_is_told(
@@ -172,6 +172,29 @@ def test_tags_keep_the_characters_they_stand_on(tmp_path: Path) -> None:
         assert (found.texts[0], len(found)) == ("New York is", count)
         assert found.labels[0] == (TagSpan(0, 8, "B-LOC"), TagSpan(9, 11, "O"))
         assert found.names() == ["B-LOC", "O"]
+
+
+def test_keys_of_words_and_tags_are_those_that_were_named(tmp_path: Path) -> None:
+    line = '{"tokens": ["a", "b"], "pos_tags": ["DET", "NOUN"], "ner_tags": ["O", "O"]}\n'
+    path = written(tmp_path, "a.jsonl", line)
+    assert load([path], "tag", NONE).names() == ["O"]
+    assert load([path], "tag", Columns(label="pos_tags", text=("tokens",))).names() == ["DET", "NOUN"]
+    conll = written(tmp_path, "a.conll", "a DET\n")
+    for name, columns, told in (
+        (path, Columns(label="upos"), "no column 'upos'; there are 'tokens', 'pos_tags', 'ner_tags'"),
+        (path, Columns(text=("words",)), "no column 'words'"),
+        (path, Columns(other="pos_tags"), "Expected one --label and one --text"),
+        (path, Columns(text=("tokens", "pos_tags")), "Expected one --label and one --text"),
+        (conll, Columns(label="2"), "Expected no column"),
+    ):
+        with pytest.raises(DataError, match=told):
+            load([name], "tag", columns)
+
+
+def test_a_row_without_the_second_text_that_was_asked_for_is_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.tsv", "label\ttext\tcontext\nx\tfirst\t\ny\tsecond\tits context\n")
+    rows = load([path], "classify", Columns(label="label", text=("text",), other="context"))
+    assert (rows.texts, rows.labels, rows.skipped) == ([("second", "its context")], ["y"], {"empty": 1})
 
 
 def test_labels_are_of_one_line(tmp_path: Path) -> None:

@@ -290,6 +290,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, base: Path) -> None:
         train(tmp_path / "x", data, "bert-huge")
     with pytest.raises(ConfigError, match="dev_metric 'entity_f1' says nothing of --task classify"):
         train(tmp_path / "x", data, base, dev_metric="entity_f1")
+    with pytest.raises(ConfigError, match="numbers are not smoothed"):
+        train(tmp_path / "x", write(tmp_path, "regress"), base, "regress", label_smoothing=0.1)
     (tmp_path / "one.tsv").write_text("a\tthe cat\n" * 15 + "".join(f"a\tcat {n}\n" for n in range(20)))
     with pytest.raises(DataError, match="every text has the label a: there is nothing to tell apart"):
         train(tmp_path / "x", str(tmp_path / "one.tsv"), base)

@@ -17,7 +17,7 @@ from regard.errors import CheckpointError, ConfigError, DataError
 from regard.models.folder import load_encoder
 from regard.nn.positions import sinusoids
 from regard.runs.masked import MaskedLesson
-from regard.runs.pretrain_settings import CorpusSettings, ModelSettings
+from regard.runs.pretrain_settings import CorpusSettings, ModelSettings, plan_from
 from regard.runs.pretraining import Pretraining
 from regard.training.checkpoint import read_weights
 
@@ -362,6 +362,15 @@ def test_how_much_is_read_at_once_is_said_and_follows_the_size(tmp_path: Path, t
     base = make_encoder_folder(tmp_path / "base", task="mask", max_length=200)
     assert f"reads 128 tokens at once of the 200 that {base} takes; --set model.max_length=200" in notes(base)
     assert ModelSettings(base="gpt3-small").with_length().max_length == 2_048
+
+
+def test_a_folder_named_like_a_size_is_gone_on_with_in_small_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert plan_from({}, ModelSettings(base="bert-mini"), "here").learning_rate == 1e-3
+    Path("bert-mini").mkdir()
+    assert plan_from({}, ModelSettings(base="bert-mini"), "here").learning_rate == 1e-4
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path, text: Path) -> None:

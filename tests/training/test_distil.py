@@ -1,5 +1,6 @@
 """A student begins as part of its teacher, and learns from three losses that are as in the paper."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,9 @@ def test_a_student_has_every_second_layer(tokens: TextTokens) -> None:
         for name in mine:
             if ".layers." not in name:
                 assert torch.equal(mine[name], theirs[name]), name
-    with pytest.raises(ModelError, match="the teacher has 5 layers; a student with 5 would not be smaller"):
+    with pytest.raises(ModelError, match="the teacher has 5 layers; a student needs from 1 to 4, got 5"):
         student_of(teacher, DistilSettings(layers=5))
-    with pytest.raises(ModelError, match="the teacher has 1 layers; a student with 0"):
+    with pytest.raises(ModelError, match="the teacher has 1 layer; a student needs fewer"):
         student_of(make_encoder(tokens, "mask", num_layers=1), DistilSettings())
 
 
@@ -116,6 +117,16 @@ def test_a_student_without_token_types_reads_single_texts_alike(tokens: TextToke
     deeper = student_of(make_encoder(tokens, "mask", num_layers=4), DistilSettings(layers=2, as_distilbert=True))
     with pytest.raises(ModelError, match="only a BERT can be made one without token types"):
         student_of(deeper, DistilSettings(layers=1, as_distilbert=True))
+
+
+def test_what_a_distilbert_cannot_do_is_no_distilbert(tokens: TextTokens) -> None:
+    settings = DistilSettings(layers=1, as_distilbert=True)
+    of_pairs = make_encoder(tokens, "classify", ("a", "b"), num_layers=2)
+    of_pairs.config = dataclasses.replace(of_pairs.config, pair=True)
+    with pytest.raises(ModelError, match="the teacher reads pairs"):
+        student_of(of_pairs, settings)
+    with pytest.raises(ModelError, match="only a BERT can be made one"):
+        student_of(make_encoder(tokens, "mask", arch="bigbird", num_layers=2), settings)
 
 
 def test_the_loss_by_hand(tokens: TextTokens) -> None:
