@@ -28,7 +28,7 @@ class Mention:
     source: int  # the pronoun
     candidates: tuple[
         tuple[int, ...], ...
-    ]  # the source words of each that it could stand for, in the order of the text
+    ]  # words of the source: of each that it could stand for, as the text has them
     antecedent: int  # which of them it stands for
     target: tuple[int, int] | None = None  # pronoun and antecedent in the translation
 

@@ -97,10 +97,10 @@ def classify(
         TextError: a text is longer than the model takes.
     """
     found = _logits(engine, texts, engine.tokens.encode_all(texts), split_long)
-    return [class_of(logits.astype(np.float64) / temperature, labels) for logits in found]
+    return [_class_of(logits.astype(np.float64) / temperature, labels) for logits in found]
 
 
-def class_of(logits: np.ndarray, labels: Sequence[str]) -> Classified:
+def _class_of(logits: np.ndarray, labels: Sequence[str]) -> Classified:
     """The class that a text's logits, (labels,), speak for."""
     shares = _softmax(logits)
     best = int(shares.argmax())

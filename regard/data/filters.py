@@ -41,9 +41,8 @@ class Filters:
     max_length_ratio: float | None = 3.0
     length_ratio_min_words: int = 10  # the ratio is looked at only if the longer side has more words than this
     drop_identical: bool = True  # target = source
-    identical_min_words: int = (
-        3  # names, numbers and single words may well stay as they are; so may text with no letter
-    )
+    # Names, numbers and single words may well stay as they are; so may text with no letter.
+    identical_min_words: int = 3
     drop_control_characters: bool = True
     drop_duplicates: bool = True  # same source and same target as an earlier used pair of any file
     drop_wrong_script: bool = True  # most letters are not of the script that most rows of the file have on that side

@@ -18,8 +18,6 @@ from regard.models.folder import load_decoder
 from regard.models.protocol import Decoder
 from regard.nn.padded import Padded
 
-_ROWS = 256  # tokens that are scored over the vocabulary at once: the logits of a whole batch could fill the memory
-
 
 class DecoderEngine(SingleTextEngine[Decoder, ByteTokens]):
     """Runs a language model in evaluation mode. Batches hold prompts of one padded length, results in input order."""
@@ -81,13 +79,11 @@ class DecoderEngine(SingleTextEngine[Decoder, ByteTokens]):
         several = [row for row, ids in enumerate(texts) if len(ids) > 1]
         for group in by_length([len(texts[row]) - 1 for row in several], self.batch_tokens):
             rows = [several[number] for number in group]
-            states = self.model.states(self._pad([texts[row][:-1] for row in rows]))
-            for number, row in enumerate(rows):
-                labels = torch.tensor(texts[row][1:])[:, None]
-                for first in range(0, len(labels), _ROWS):
-                    part = labels[first : first + _ROWS]
-                    logits = self.model.output(states[number, first : first + len(part)])
-                    results[row] += logits.log_softmax(-1).gather(1, part)[:, 0].tolist()
+            tokens = self._pad([texts[row][:-1] for row in rows])
+            labels = [torch.tensor(texts[row][1:]) for row in rows]
+            found = self.model.output.log_probs(self.model.states(tokens)[tokens.real()], torch.cat(labels))
+            for row, scores in zip(rows, found.split([len(each) for each in labels]), strict=True):
+                results[row] = scores.tolist()
         return results
 
     @torch.inference_mode()

@@ -83,10 +83,11 @@ class TorchEngine:
         results: list[list[float]] = [[] for _ in sources]
         for rows in by_length(_both_lengths(sources, targets), self.batch_tokens):
             source, target = self._forced_batch([sources[row] for row in rows], [targets[row] for row in rows])
-            log_probs = self.model.output(self.model.states(source, target)).log_softmax(-1)
-            for number, row in enumerate(rows):
-                labels = torch.tensor([*targets[row], self.tokens.eos_id])[:, None]
-                results[row] = log_probs[number, : len(labels)].gather(1, labels)[:, 0].tolist()
+            labels = [torch.tensor([*targets[row], self.tokens.eos_id]) for row in rows]
+            states = self.model.states(source, target)[target.real()]
+            found = self.model.output.log_probs(states, torch.cat(labels))
+            for row, scores in zip(rows, found.split([len(each) for each in labels]), strict=True):
+                results[row] = scores.tolist()
         return results
 
     @torch.inference_mode()

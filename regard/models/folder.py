@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from regard.config import to_dict
@@ -80,9 +80,8 @@ def save(
     Raises:
         StorageError: the disk refused.
     """
-    arch = next(name for name, (_, model_class) in MODELS.items() if type(model) is model_class)
     facts = {
-        "arch": arch,
+        "arch": _arch(MODELS, model),
         "model": to_dict(model.config),
         "source_language": source_language,
         "target_language": target_language,
@@ -100,9 +99,8 @@ def save_encoder(
     language: str = "",
 ) -> None:
     """Write an encoder's folder, in the same way as `save`."""
-    arch = next(name for name, (_, model_class) in ENCODERS.items() if type(model.encoder) is model_class)
-    head = to_dict(model.config)
-    facts = {"arch": arch, "model": to_dict(model.encoder.config), "head": head, "language": language}
+    encoder, head = model.encoder, to_dict(model.config)
+    facts = {"arch": _arch(ENCODERS, encoder), "model": to_dict(encoder.config), "head": head, "language": language}
     _write(folder, facts, weights, tokens, card)
 
 
@@ -116,9 +114,13 @@ def save_decoder(
     language: str = "",
 ) -> None:
     """Write a language model's folder, in the same way as `save`."""
-    arch = next(name for name, (_, model_class) in DECODERS.items() if type(model) is model_class)
-    facts = {"arch": arch, "model": to_dict(model.config), "language": language}
+    facts = {"arch": _arch(DECODERS, model), "model": to_dict(model.config), "language": language}
     _write(folder, facts, weights, tokens, card)
+
+
+def _arch(table: Mapping[str, tuple[type, type]], model: nn.Module) -> str:
+    """The name that a model's class has in a table of names to configuration and class."""
+    return next(name for name, (_, model_class) in table.items() if type(model) is model_class)
 
 
 def _write(

@@ -92,7 +92,7 @@ class GNMT(Seq2Seq):
 
     def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
         states, _, weights = self._decode(target.clear(self._embed(target.ids)), self.start(source))
-        return Forced(self.output(states), {"cross": weights[:, None]} if return_weights else {})
+        return Forced(states, self.output, {"cross": weights[:, None]} if return_weights else {})
 
     def states_by_token(self, source: Padded, target: Padded) -> Tensor:
         state, embedded = self.start(source), target.clear(self._embed(target.ids))

@@ -134,7 +134,7 @@ class GPT(Decoder):
 
     def forced(self, tokens: Padded, *, return_weights: bool = False) -> Forced:
         states, weights = self._read_all(tokens, return_weights=return_weights)
-        return Forced(self.output(states), {"decoder": torch.stack(weights, dim=1)} if return_weights else {})
+        return Forced(states, self.output, {"decoder": torch.stack(weights, dim=1)} if return_weights else {})
 
     def start(self, source: Padded) -> GPTState:
         width = source.ids.size(1)

@@ -5,6 +5,7 @@ They know no more of it than this. A new model is one file in this folder with a
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, Self
 
 import torch
@@ -19,10 +20,19 @@ from regard.nn.positions import PositionalEmbedding
 class Forced:
     """One pass over given targets."""
 
-    logits: Tensor  # (B, T, V); row t scores target token t, given those before it
+    states: Tensor  # (B, T, hidden)
+    output: OutputLayer
     # By kind ("encoder", "decoder", "cross"): (B, layers, H, Q, K). Row t of "cross" is the distribution over source
     # tokens used to predict target token t. Only the kinds that the model has.
     weights: dict[str, Tensor]
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """(B, T, V); row t scores target token t, given those before it.
+
+        Made when asked for: of a large vocabulary they cost more than all else, and who looks at weights needs none.
+        """
+        return self.output(self.states)
 
 
 class DecoderState(Protocol):

@@ -73,7 +73,7 @@ class RNN(Seq2Seq):
         return self._decode(target.clear(self._embed(target.ids)), self.start(source))[0]
 
     def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
-        return Forced(self.output(self.states(source, target)), {})
+        return Forced(self.states(source, target), self.output, {})
 
     def start(self, source: Padded) -> RNNState:
         embedded = source.clear(self.dropout(self.source_embedding(source.ids)))

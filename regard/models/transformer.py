@@ -194,7 +194,7 @@ class Transformer(Seq2Seq):
 
     def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
         states, weights = self._decode_all(source, target, return_weights=return_weights)
-        return Forced(self.output(states), weights)
+        return Forced(states, self.output, weights)
 
     def states_by_token(self, source: Padded, target: Padded) -> Tensor:
         start, states, _ = self._begin(source, target, return_weights=False)

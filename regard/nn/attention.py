@@ -83,9 +83,8 @@ class Attended(NamedTuple):
     """What attention gives: the context, and the weights if they were asked for."""
 
     context: Tensor  # (B, H, Q, D)
-    weights: (
-        Tensor | None
-    )  # (B, H, Q, K), before dropout; each row sums to 1, or is all 0 if nothing may be attended to
+    # (B, H, Q, K), before dropout; each row sums to 1, or is all 0 if nothing may be attended to
+    weights: Tensor | None
 
 
 def attend(scores: Tensor, value: Tensor, mask: Tensor | None = None, *, dropout: float = 0.0) -> Attended:

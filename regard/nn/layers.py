@@ -137,6 +137,9 @@ def fast_in_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+_ROWS = 256  # states that are scored over the vocabulary at once: the logits of a whole batch could fill the memory
+
+
 class OutputLayer(nn.Module):
     """From decoder states to logits over the vocabulary; the weight may be the target embedding's own (tied).
 
@@ -159,6 +162,11 @@ class OutputLayer(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         return F.linear(states, self.weight, self.bias)
+
+    def log_probs(self, states: Tensor, labels: Tensor) -> Tensor:
+        """The log-probability (N,), in nats, of each of N labels after its state (N, hidden)."""
+        parts = zip(states.split(_ROWS), labels.split(_ROWS), strict=True)
+        return torch.cat([self(part).log_softmax(-1).gather(1, wanted[:, None])[:, 0] for part, wanted in parts])
 
 
 class FeedForward(nn.Module):

@@ -31,9 +31,6 @@ class Padded(NamedTuple):
         """
         return states if self.key_lengths() is None else states.masked_fill(~self.real()[:, :, None], 0.0)
 
-    def to(self, device: torch.device) -> "Padded":
-        return Padded(self.ids.to(device), self.lengths.to(device))
-
 
 def pad(sequences: Sequence[Sequence[int]], *, pad_id: int = 0, multiple_of: int = 1) -> Padded:
     """Stack sequences into one tensor.

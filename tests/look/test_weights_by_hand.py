@@ -70,7 +70,7 @@ def forced(model: Any) -> Found:
     """What the model gives for all sentences in one padded batch."""
     with torch.no_grad():
         found = model.forced(pad(SOURCES_IDS, pad_id=1), pad(TARGETS_IDS, pad_id=6), return_weights=True)
-    return {kind: weights.numpy() for kind, weights in found.weights.items()}, found.logits.numpy()
+        return {kind: weights.numpy() for kind, weights in found.weights.items()}, found.logits.numpy()
 
 
 def numbers(model: Any) -> dict[str, Array]:

@@ -136,3 +136,14 @@ def test_near_words_first_the_last_layer_alone_sees_far(tiny) -> None:
     for wrong in ((), (3, 0)):
         with pytest.raises(ConfigError, match="encoder_windows must be numbers from 1 up, got"):
             tiny("transformer", encoder_windows=wrong, num_layers=3)
+
+
+@each_variant
+def test_looking_at_weights_makes_no_logits(tiny, arch: str, settings: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny(arch, **settings)
+    made = []
+    monkeypatch.setattr(type(model.output), "forward", lambda self, states: made.append(states) or states)
+    found = model.forced(pad(SOURCES), pad(TARGETS), return_weights=True)
+    assert not made
+    assert found.logits is found.logits
+    assert len(made) == 1, "made when asked for, once"

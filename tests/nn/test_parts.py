@@ -185,6 +185,13 @@ def test_a_linear_map_in_bf16_is_close_while_training_and_exact_otherwise(bias: 
     assert torch.equal(layer(inputs), results[1][0]), "outside training products are taken in full"
 
 
+def test_log_probabilities_of_many_labels_are_those_of_the_whole_softmax() -> None:
+    layer = OutputLayer(4, 6).double()
+    states, labels = torch.randn(600, 4, dtype=torch.float64), torch.randint(6, (600,))
+    expected = layer(states).log_softmax(-1)[torch.arange(600), labels]
+    torch.testing.assert_close(layer.log_probs(states, labels), expected, rtol=0, atol=1e-12)
+
+
 def test_an_output_layer_without_bias_has_none_to_learn() -> None:
     layer = OutputLayer(4, 6, bias=False)
     assert [name for name, _ in layer.named_parameters()] == ["weight"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-# Persons of a Portuguese verb, in the order of every table here.
-PERSONS = ("eu", "ele", "nós", "eles")
+# Persons of a Portuguese verb, in the order of every table here: eu, ele, nós, eles.
 
 # infinitive: (present, preterite, imperfect), four persons each; None = by rule.
 _IRREGULAR: dict[str, tuple[str | None, str | None, str | None]] = {
