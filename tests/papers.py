@@ -6,6 +6,7 @@ Where `regard` departs from a paper, a comment says so.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -156,11 +157,16 @@ def normalise(p: Parameters, name: str, x: Array) -> Array:
 
 
 def multi_head(
-    p: Parameters, name: str, heads: int, mask: Array, x: Array, memory: Array | None
+    p: Parameters, name: str, heads: int, mask: Array, x: Array, memory: Array | None, read: Array | None = None
 ) -> tuple[Array, Array]:
-    """Section 3.2.2: each head's softmax(Q Kᵀ / √d_k) V side by side, times W^O; and the heads' weights."""
+    """Section 3.2.2: each head's softmax(Q Kᵀ / √d_k) V side by side, times W^O; and the heads' weights.
+
+    Keys and values are of `memory`, or of x itself; values of `read` where they are of something else.
+    """
     queries = linear(p, f"{name}.query", x)
     keys, values = np.split(linear(p, f"{name}.key_value", x if memory is None else memory), 2, axis=1)
+    if read is not None:
+        values = np.split(linear(p, f"{name}.key_value", read), 2, axis=1)[1]
     contexts, weights = [], []
     for q, k, v in zip(*(np.split(part, heads, axis=1) for part in (queries, keys, values)), strict=True):
         weights.append(softmax(np.where(mask, q @ k.T / math.sqrt(q.shape[1]), -np.inf)))
@@ -179,6 +185,8 @@ def feed_forward(p: Parameters, name: str, activation: str, x: Array) -> Array:
 def transformer(p: Parameters, config: Any, source: Sequence[int], target: Sequence[int]) -> Found:
     everyone = np.array(True)
     triangle = np.tri(len(target), dtype=bool)  # section 3.2.3: no position sees those after it
+    if config.decoder_window:  # not the paper's
+        triangle &= ~np.tri(len(target), k=-config.decoder_window, dtype=bool)
     weights: dict[str, list[Array]] = {"encoder": [], "decoder": [], "cross": []}
 
     def framed(name: str, x: Array, layer: Callable[[Array], Array]) -> Array:
@@ -191,14 +199,34 @@ def transformer(p: Parameters, config: Any, source: Sequence[int], target: Seque
         weights[kind].append(seen)
         return output
 
+    def read_words(name: str, heads: int, mask: Array, x: Array) -> Array:
+        """Scores from x, values of the words without their places, added to what the first layer began with."""
+        norm = partial(normalise, p, f"{name}.attention_frame.norm")
+        before = norm if config.norm_place == "pre" else lambda x: x
+        after = norm if config.norm_place == "post" else lambda x: x
+        nowhere = replace(config, positions="none")
+        output, seen = multi_head(
+            p,
+            f"{name}.attention",
+            heads,
+            mask,
+            before(x),
+            None,
+            before(embed(p, nowhere, "source", source)),
+        )
+        weights["encoder"].append(seen)
+        return after(embed(p, config, "source", source) + output)
+
     x = embed(p, config, "source", source)
     apart = np.abs(np.subtract.outer(np.arange(len(source)), np.arange(len(source))))
     for number in range(config.num_layers):
         name, heads = f"encoder.{number}", config.num_heads
         windows = config.encoder_windows or ()  # not the paper's
         sees = apart < windows[number] if number < len(windows) else everyone
-        attention = partial(attend, "encoder", f"{name}.attention", heads, sees, None)
-        x = framed(f"{name}.attention", x, attention)
+        if config.last_layer_reads_words and number == config.num_layers - 1:  # nor this
+            x = read_words(name, heads, sees, x)
+        else:
+            x = framed(f"{name}.attention", x, partial(attend, "encoder", f"{name}.attention", heads, sees, None))
         x = framed(f"{name}.feed_forward", x, partial(feed_forward, p, f"{name}.feed_forward", config.activation))
     memory = normalise(p, "encoder_norm", x) if config.norm_place == "pre" else x
     x = embed(p, config, "target", target)

@@ -69,6 +69,8 @@ def revert(model: Seq2Seq, ids: dict[str, int], where: str = "translator") -> tu
         "activation": (ours.activation, tuple(dict.fromkeys(ACTIVATIONS.values()))),
         "embedding_scale": (ours.embedding_scale, (None, 1.0)),
         "encoder_windows": (ours.encoder_windows, (None,)),
+        "last_layer_reads_words": (ours.last_layer_reads_words, (None, False)),
+        "decoder_window": (ours.decoder_window, (None,)),
     }
     wrong = [
         f"{name} is {found}, expected {' or '.join(str(value) for value in known)}"

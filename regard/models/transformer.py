@@ -28,6 +28,14 @@ class TransformerConfig:
     # How far each of the encoder's first layers sees: tokens less than so far from their own, a band; the other layers
     # see all. What far words have to do with each other is then found in few layers, where it can be seen.
     encoder_windows: tuple[int, ...] | None = None
+    # The encoder's last layer takes where to look from the layers below, and what it reads there from the token vectors
+    # alone. What the decoder knows of a word's context has then gone by that layer's weights.
+    last_layer_reads_words: bool | None = None
+    last_layer_noise: float | None = (
+        None  # in training: Gumbel noise on the scores of the encoder's last layer, times it
+    )
+    decoder_window: int | None = None  # how many tokens of the target the decoder sees, its own and those before it
+    cross_noise: float | None = None  # in training: the same noise on the scores of the attention to the source
     decoder_num_layers: int = 0  # 0: as many as the encoder; a shallow decoder translates faster (Kasai et al. 2021)
     decoder_num_heads: int = 0  # 0: as the encoder
     decoder_feed_forward_size: int = 0  # 0: as the encoder
@@ -57,6 +65,11 @@ class TransformerConfig:
                     f"encoder_windows are of {len(self.encoder_windows)} layers, num_layers is {self.num_layers}: at "
                     "least the last must see all"
                 )
+        for name in ("last_layer_noise", "cross_noise"):
+            if (noise := getattr(self, name)) is not None and not 0 <= noise < math.inf:
+                raise ConfigError(f"{name} must be from 0 up and finite, got {noise}")
+        if self.decoder_window is not None and self.decoder_window < 1:
+            raise ConfigError(f"decoder_window must be from 1 up, got {self.decoder_window}")
         if self.embedding_scale is not None and not 0 < self.embedding_scale < math.inf:
             raise ConfigError(f"embedding_scale must be above 0 and finite, got {self.embedding_scale}")
 
@@ -76,9 +89,12 @@ class DecoderLayer(nn.Module):
         super().__init__()
         num_heads = config.decoder_num_heads or config.num_heads
         feed_forward_size = config.decoder_feed_forward_size or config.feed_forward_size
+        self.pattern = Pattern(causal=True, window=config.decoder_window or 0)
         self.attention = MultiHeadAttention(config.hidden_size, num_heads, dropout=config.attention_dropout)
         self.attention_frame = Residual(config.hidden_size, config.norm_place, config.dropout)
-        self.cross_attention = MultiHeadAttention(config.hidden_size, num_heads, dropout=config.attention_dropout)
+        self.cross_attention = MultiHeadAttention(
+            config.hidden_size, num_heads, dropout=config.attention_dropout, noise=config.cross_noise or 0.0
+        )
         self.cross_frame = Residual(config.hidden_size, config.norm_place, config.dropout)
         self.feed_forward = FeedForward(
             config.hidden_size, feed_forward_size, config.activation, config.activation_dropout
@@ -107,7 +123,7 @@ class DecoderLayer(nn.Module):
         own = self.attention.project(entered)
         if cache.own is not None:
             own = (torch.cat([cache.own[0], own[0]], dim=2), torch.cat([cache.own[1], own[1]], dim=2))
-        context, weights = self.attention(entered, own, Pattern(causal=True), return_weights=return_weights)
+        context, weights = self.attention(entered, own, self.pattern, return_weights=return_weights)
         return self.attention_frame.add(states, context), own, weights
 
     def _add(self, states: Tensor, context: Tensor) -> Tensor:
@@ -168,9 +184,10 @@ class Transformer(Seq2Seq):
                 norm_place=config.norm_place,
                 dropout=config.dropout,
                 attention_dropout=config.attention_dropout,
+                attention_noise=noise,
                 activation_dropout=config.activation_dropout,
             )
-            for _ in range(config.num_layers)
+            for noise in [0.0] * (config.num_layers - 1) + [config.last_layer_noise or 0.0]
         )
         self.decoder = nn.ModuleList(
             DecoderLayer(config) for _ in range(config.decoder_num_layers or config.num_layers)
@@ -213,12 +230,17 @@ class Transformer(Seq2Seq):
         return self.output(states), TransformerState(caches, state.source, state.length + ids.size(1), state.beam)
 
     def _encode(self, source: Padded, pattern: Pattern, *, return_weights: bool) -> tuple[Tensor, list[Tensor | None]]:
-        states = source.clear(self._embed(self.source_embedding, self.source_positions, source.ids, 0))
+        words = self.source_embedding(source.ids)
+        states = begun = source.clear(self.dropout(self.source_positions(words, 0)))
         bands = [replace(pattern, window=window) for window in self.config.encoder_windows or ()]
         bands += [pattern] * (len(self.encoder) - len(bands))
         all_weights = []
         for layer, seen in zip(self.encoder, bands, strict=True):
-            states, weights = layer(states, seen, return_weights)
+            if self.config.last_layer_reads_words and layer is self.encoder[-1]:
+                words = source.clear(self.dropout(words))
+                states, weights = layer.read_words(states, words, begun, seen, return_weights)  # type: ignore[operator]
+            else:
+                states, weights = layer(states, seen, return_weights)
             all_weights.append(weights)
         return self.encoder_norm(states), all_weights
 

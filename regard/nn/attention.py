@@ -115,6 +115,18 @@ def weigh(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     return weights
 
 
+def perturb(scores: Tensor, noise: float) -> Tensor:
+    """Add to each score a draw from Gumbel(0, 1) times `noise`.
+
+    With 1 the highest of them is a draw from the softmax (Gumbel 1954; Jang et al. 2017, section 2.1). A head that is
+    trained so must hold what it looks at well above the rest: many small weights come out as noise.
+    """
+    if noise == 0:
+        return scores
+    exponential = torch.empty_like(scores).exponential_()
+    return scores - noise * exponential.clamp_(min=1e-6).log_()  # clamped: the logarithm of a draw of 0 is -inf
+
+
 def dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -122,6 +134,7 @@ def dot_product_attention(
     pattern: Pattern = EVERYONE,
     *,
     dropout: float = 0.0,
+    noise: float = 0.0,
     return_weights: bool = False,
 ) -> Attended:
     """Average values by how well their keys match each query: softmax(Q Kᵀ / √D) V.
@@ -134,16 +147,18 @@ def dot_product_attention(
         value: (B, H, K, D).
         pattern: who may attend to whom.
         dropout: probability of dropping one weight; 0 outside training.
+        noise: how much `perturb` moves the scores; 0 outside training.
         return_weights: also return the weights; needs O(B·H·Q·K) memory and forgoes the fused kernel.
     """
-    if not return_weights and (context := pattern.sparse(query, key, value, dropout)) is not None:
+    if not (return_weights or noise) and (context := pattern.sparse(query, key, value, dropout)) is not None:
         return Attended(context, None)
     num_queries, num_keys = query.size(-2), key.size(-2)
     # The fused kernel on CPU has no dropout of its own (it would fall back, slower), and over short sequences its
     # backward pass takes longer than the plain one.
     short = query.requires_grad and max(num_queries, num_keys) <= _SHORT
-    if return_weights or dropout or short:
+    if return_weights or dropout or noise or short:
         scores = (query / query.size(-1) ** 0.5) @ key.transpose(-2, -1)  # (B, H, Q, K)
+        scores = perturb(scores, noise)
         return attend(scores, value, pattern.dense(num_queries, num_keys, query.device), dropout=dropout)
     is_triangle = pattern.causal and not pattern.window and not pattern.may_leave_nothing
     if is_triangle and num_queries == num_keys:
@@ -158,10 +173,11 @@ def dot_product_attention(
 class MultiHeadAttention(nn.Module):
     """Several dot-product attentions side by side, each in its own projection (Vaswani et al. 2017, section 3.2.2)."""
 
-    def __init__(self, hidden_size: int, num_heads: int, *, dropout: float = 0.0):
+    def __init__(self, hidden_size: int, num_heads: int, *, dropout: float = 0.0, noise: float = 0.0):
         super().__init__()
         self.num_heads = num_heads
-        self.dropout = dropout
+        self.dropout = dropout  # of weights, in training
+        self.noise = noise  # on scores, in training
         self.query = Linear(hidden_size, hidden_size)
         self.key_value = Linear(hidden_size, 2 * hidden_size)
         self.output = Linear(hidden_size, hidden_size)
@@ -194,6 +210,7 @@ class MultiHeadAttention(nn.Module):
             value,
             pattern,
             dropout=self.dropout if self.training else 0.0,
+            noise=self.noise if self.training else 0.0,
             return_weights=return_weights,
         )
         context = context.transpose(1, 2).reshape(rows, length, -1)

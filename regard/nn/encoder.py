@@ -25,10 +25,11 @@ class EncoderLayer(nn.Module):
         norm_epsilon: float = 1e-5,
         dropout: float = 0.0,
         attention_dropout: float = 0.0,
+        attention_noise: float = 0.0,
         activation_dropout: float = 0.0,
     ):
         super().__init__()
-        self.attention = MultiHeadAttention(hidden_size, num_heads, dropout=attention_dropout)
+        self.attention = MultiHeadAttention(hidden_size, num_heads, dropout=attention_dropout, noise=attention_noise)
         self.attention_frame = Residual(hidden_size, norm_place, dropout, norm_epsilon)
         self.feed_forward = FeedForward(hidden_size, feed_forward_size, activation, activation_dropout)
         self.feed_forward_frame = Residual(hidden_size, norm_place, dropout, norm_epsilon)
@@ -54,9 +55,35 @@ class EncoderLayer(nn.Module):
         if past is not None:
             key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
         context, weights = self.attention(entered, (key, value), pattern, return_weights=return_weights)
+        return self._add(states, context), weights, (key, value)
+
+    def read_words(
+        self, states: Tensor, words: Tensor, begun: Tensor, pattern: Pattern, return_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Where to look comes from the states, what is read there from the words alone.
+
+        What came out then knows of other words by this layer's weights and by nothing else, as in the sense vectors of
+        Backpack models (Hewitt et al. 2023, section 3).
+
+        Args:
+            states: (B, L, hidden), from the layer below: for queries and keys.
+            words: (B, L, hidden), the token vectors: for values.
+            begun: (B, L, hidden), what the first layer began with: what the context is added to.
+
+        Returns:
+            States (B, L, hidden), and weights (B, H, L, L) if asked for.
+        """
+        entered = self.attention_frame.enter(states)
+        key, _ = self.attention.project(entered)
+        _, value = self.attention.project(self.attention_frame.enter(words))
+        context, weights = self.attention(entered, (key, value), pattern, return_weights=return_weights)
+        return self._add(begun, context), weights
+
+    def _add(self, states: Tensor, context: Tensor) -> Tensor:
+        """What was attended to, and the feed-forward block."""
         states = self.attention_frame.add(states, context)
         output = self.feed_forward(self.feed_forward_frame.enter(states))
-        return self.feed_forward_frame.add(states, output), weights, (key, value)
+        return self.feed_forward_frame.add(states, output)
 
 
 def initialize(module: nn.Module) -> None:

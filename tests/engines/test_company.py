@@ -19,6 +19,13 @@ SIZES = {
     "gnmt": {"hidden_size": 48, "num_layers": 3, "attention_size": 40},
     "transformer": {"hidden_size": 48, "num_layers": 2, "num_heads": 4, "feed_forward_size": 96},
     "transformer, near words first": {"hidden_size": 48, "num_layers": 3, "num_heads": 2, "encoder_windows": (6, 3)},
+    "transformer, words read last": {
+        "hidden_size": 48,
+        "num_layers": 3,
+        "num_heads": 2,
+        "last_layer_reads_words": True,
+        "decoder_window": 3,
+    },
 }
 
 

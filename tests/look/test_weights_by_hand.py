@@ -50,6 +50,20 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {"positions": "none", "num_heads": 1, "activation": "swish", "embedding_scale": 0.3, "hidden_size": 7},
     ),
     "near words first": ("transformer", {"encoder_windows": (3, 2), "num_layers": 3, "positions": "none"}),
+    "words read last": (
+        "transformer",
+        {"last_layer_reads_words": True, "decoder_window": 2, "num_layers": 3, "encoder_windows": (3,)},
+    ),
+    "words read last, post-norm, sides apart": (
+        "transformer",
+        {
+            "last_layer_reads_words": True,
+            "norm_place": "post",
+            "positions": "trainable",
+            "tied_embeddings": False,
+            "decoder_window": 3,
+        },
+    ),
     "odd width, longer than planned": (
         "transformer",
         {"hidden_size": 9, "num_heads": 9, "decoder_num_heads": 1, "embedding_scale": 1.7, "max_length": 3},

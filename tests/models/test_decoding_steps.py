@@ -24,6 +24,22 @@ def test_steps_equal_the_full_pass(tiny, arch: str, pieces: list[int]) -> None:
 
 
 @torch.no_grad()
+def test_steps_equal_the_full_pass_where_the_decoder_has_a_window(tiny) -> None:
+    model, source = tiny("transformer", decoder_window=2, last_layer_reads_words=True), pad(SOURCES)
+    ids = torch.randint(4, 23, (4, 7), generator=torch.Generator().manual_seed(5))
+    expected = model.forced(source, Padded(ids, torch.full((4,), 7))).logits
+    wide = tiny("transformer", last_layer_reads_words=True)
+    wide.load_state_dict(model.state_dict())
+    assert not torch.allclose(wide.forced(source, Padded(ids, torch.full((4,), 7))).logits, expected)
+    for pieces in ([1] * 7, [3, 1, 2, 1]):
+        state, found = model.start(source), []
+        for part in ids.split(pieces, dim=1):
+            logits, state = model.step(part, state)
+            found.append(logits)
+        torch.testing.assert_close(torch.cat(found, 1), expected, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("length", [1, 2])
 def test_select_follows_the_hypotheses(tiny, arch: str, length: int) -> None:
     """Beams widen, cross over, narrow; sentences are dropped and change places."""

@@ -18,8 +18,10 @@ VARIANTS = [
     ("transformer", {}),
     ("transformer", {"norm_place": "post", "positions": "trainable", "activation": "swish"}),
     ("transformer", {"encoder_windows": (2, 3), "num_layers": 3}),
+    ("transformer", {"last_layer_reads_words": True, "decoder_window": 2, "num_layers": 3}),
+    ("transformer", {"last_layer_reads_words": True, "norm_place": "post", "positions": "trainable"}),
 ]
-IDS = ["rnn", "rnnsearch", "gnmt", "pre", "post", "near words first"]
+IDS = ["rnn", "rnnsearch", "gnmt", "pre", "post", "near words first", "words read last", "the same, post"]
 each_variant = pytest.mark.parametrize(("arch", "settings"), VARIANTS, ids=IDS)
 
 
@@ -136,6 +138,51 @@ def test_near_words_first_the_last_layer_alone_sees_far(tiny) -> None:
     for wrong in ((), (3, 0)):
         with pytest.raises(ConfigError, match="encoder_windows must be numbers from 1 up, got"):
             tiny("transformer", encoder_windows=wrong, num_layers=3)
+
+
+@torch.no_grad()
+def test_a_decoder_with_a_window_sees_its_last_words_alone(tiny) -> None:
+    model = tiny("transformer", decoder_window=2)
+    source, target = batch(7, 6, 0)
+    weights = model.forced(source, target, return_weights=True).weights["decoder"][1]  # (layers, H, 6, 6)
+    near = torch.ones(6, 6, dtype=torch.bool).tril().triu(-1)
+    assert (weights[..., near] > 0).all()
+    assert (weights[..., ~near] == 0).all()
+    with pytest.raises(ConfigError, match="decoder_window must be from 1 up, got 0"):
+        tiny("transformer", decoder_window=0)
+
+
+@torch.no_grad()
+def test_a_last_layer_that_reads_words_passes_on_nothing_of_the_layers_below_but_where_they_look(tiny) -> None:
+    """With one source token that is not padding there is one place to look, and the layers below it change nothing."""
+    for reads_words in (True, False):
+        model = tiny("transformer", num_layers=3, last_layer_reads_words=reads_words)
+        source, target = pad([[5]]), pad([[2, 13]])
+        before = model.states(source, target)
+        for layer in model.encoder[:-1]:
+            for parameter in layer.parameters():
+                parameter.mul_(3)
+        assert torch.equal(model.states(source, target), before) == reads_words
+
+
+def test_noise_is_of_the_last_layer_and_of_the_source_in_training_alone(tiny) -> None:
+    source, target = batch(7, 6, 0)
+    for name in ("last_layer_noise", "cross_noise"):
+        model = tiny("transformer", num_layers=3, dropout=0.0, **{name: 0.5})
+        plain = tiny("transformer", num_layers=3, dropout=0.0)
+        plain.load_state_dict(model.state_dict())
+        assert torch.equal(model.states(source, target), plain.states(source, target))
+        model.train()
+        plain.train()
+        noisy = model.forced(source, target, return_weights=True).weights
+        still = plain.forced(source, target, return_weights=True).weights
+        assert torch.equal(noisy["encoder"][:, :2], still["encoder"][:, :2])
+        assert torch.equal(noisy["encoder"][:, 2], still["encoder"][:, 2]) == (name == "cross_noise")
+        assert not torch.equal(noisy["cross"][:, 0], still["cross"][:, 0])
+        assert torch.equal(noisy["decoder"][:, 0], still["decoder"][:, 0])
+        for wrong in (-0.1, float("inf"), float("nan")):
+            with pytest.raises(ConfigError, match=f"{name} must be from 0 up and finite, got"):
+                tiny("transformer", **{name: wrong})
 
 
 @each_variant

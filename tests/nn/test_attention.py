@@ -7,7 +7,14 @@ import torch
 
 from regard.errors import ShapeError
 from regard.nn import attention
-from regard.nn.attention import AdditiveAttention, MultiHeadAttention, Pattern, attend, dot_product_attention
+from regard.nn.attention import (
+    AdditiveAttention,
+    MultiHeadAttention,
+    Pattern,
+    attend,
+    dot_product_attention,
+    perturb,
+)
 
 PATTERNS = {
     "everyone": Pattern(),
@@ -96,6 +103,35 @@ def test_weights_are_those_before_dropout() -> None:
     kept, same_weights = dot_product_attention(*inputs, return_weights=True)
     assert torch.equal(weights, same_weights)
     assert not torch.allclose(dropped, kept)
+
+
+def test_noise_of_1_draws_keys_as_the_softmax_has_them() -> None:
+    """The Gumbel trick: the highest perturbed score is key k with the probability that the softmax gives k."""
+    scores = torch.tensor([2.0, 1.0, 0.0, float("-inf")])
+    torch.manual_seed(1)
+    drawn = perturb(scores.expand(200_000, 4), 1.0).argmax(-1)
+    shares = torch.bincount(drawn, minlength=4) / 200_000
+    torch.testing.assert_close(shares, scores.softmax(-1), rtol=0, atol=0.005)
+    torch.manual_seed(1)
+    half = perturb(torch.zeros(200_000), 0.5)
+    assert half.mean().item() == pytest.approx(0.5 * 0.5772, abs=0.01)  # of Gumbel(0, 1): Euler's constant
+    assert half.std().item() == pytest.approx(0.5 * math.pi / math.sqrt(6), abs=0.01)
+
+
+def test_noise_moves_weights_within_the_mask() -> None:
+    query, key, value = tensors()
+    pattern = Pattern(torch.tensor([5, 3, 4]), window=2)
+    torch.manual_seed(1)
+    context, weights = dot_product_attention(query, key, value, pattern, noise=0.5, return_weights=True)
+    mask = pattern.dense(query.size(2), key.size(2))
+    assert mask is not None
+    assert (weights.masked_select(~mask.expand_as(weights)) == 0).all()
+    torch.manual_seed(1)
+    without, _ = dot_product_attention(query, key, value, pattern, noise=0.5)
+    torch.testing.assert_close(without, context, rtol=0, atol=0)
+    still, _ = dot_product_attention(query, key, value, pattern)
+    assert not torch.allclose(still, context)
+    torch.testing.assert_close(weights @ value, context)
 
 
 def test_dense_patterns() -> None:

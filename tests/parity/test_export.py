@@ -256,6 +256,11 @@ def test_a_translator_of_ours_goes_out_as_marian(run: Command, tmp_path) -> None
         ("gnmt", {"hidden_size": 12, "num_layers": 2}, "is a GNMT; of translators transformers has the Transformer"),
         ("transformer", {"positions": "trainable"}, "norm_place is pre, expected post; positions is trainable"),
         ("transformer", {"norm_place": "post", "encoder_windows": (3,)}, r"encoder_windows is \(3,\), expected None"),
+        (
+            "transformer",
+            {"norm_place": "post", "last_layer_reads_words": True, "decoder_window": 3},
+            "last_layer_reads_words is True, expected None or False; decoder_window is 3, expected None",
+        ),
         ("transformer", {"norm_place": "post", "embedding_scale": 2.0}, "embedding_scale is 2.0, expected None or 1.0"),
     ],
 )
