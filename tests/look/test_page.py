@@ -54,6 +54,12 @@ def test_rounding_leaves_the_sum_of_a_row_as_it_is(last: float) -> None:
         assert not found[exact == 0].any(), "what may not be attended to stays nothing"
 
 
+def test_it_says_which_languages_the_sides_are_in(tmp_path: Path) -> None:
+    write_page([replace(LOOK, source_language="en", target_language="pt-BR"), LOOK], tmp_path / "look.html")
+    found = [sentence["languages"] for sentence in data_of(tmp_path / "look.html")["sentences"]]
+    assert found == [{"source": "en", "target": "pt-BR"}, {"source": "", "target": ""}]
+
+
 def measured(look: Look, kind: str = "cross", layer: int | None = None, head: int | None = None) -> Effects:
     shape = len(look.target.words), sum(not special for special in look.source.special)
     return effects(look, np.random.default_rng(2).normal(0, 3, shape), kind, layer, head)

@@ -84,6 +84,7 @@ def write_page(
                 "source": look.source_text,
                 "target": look.target_text,
                 "lines": {side: _line(getattr(look, side)) for side in ("source", "target", "read")},
+                "languages": {"source": look.source_language, "target": look.target_language},
                 "log_probs": [round(value, 4) for value in look.log_probs],
                 "shape": {
                     name: {"layers": len(weights), "heads": weights.shape[1]} for name, weights in look.weights.items()
