@@ -22,6 +22,7 @@ import numpy as np
 
 from regard.errors import InputError, StorageError
 from regard.look.effects import Effects
+from regard.look.terminal import visible
 from regard.look.weights import KINDS, Look
 from regard.look.words import Line
 
@@ -97,7 +98,7 @@ def write_page(
     }
     page = _fill(
         _file("page.html"),
-        TITLE=html.escape(f"{looks[0].model}: {looks[0].text[:60]}" if looks[0].model else looks[0].text),
+        TITLE=html.escape(visible(f"{looks[0].model}: {looks[0].text[:60]}" if looks[0].model else looks[0].text)),
         STYLE=_file("page.css"),
         # No text of a sentence can end the script it stands in.
         DATA=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),

@@ -73,7 +73,7 @@ const effectsView = ({ apart, bringIntoView, byId, current, element, inflate, na
     table.tHead.rows[0].cells[1].style.width = `${Math.min(Math.max(...columns.map((token) => name(token).length), 9), 20) + 3}ch`;
     byId("effects-box").scrollTop = 0;
     order = "";
-    options(byId("effect-on"), [[-1, say("whole")], ...(drawn.values ? drawn.rows : []).map((token, r) => [r, `${r + 1}. ${name(token)}`])], state.row);
+    options(byId("effect-on"), [[-1, say("whole")], ...(drawn.values ? drawn.rows : []).map((token, r) => [r, `${r + 1}. ${apart(name(token))}`])], state.row);
     paint();
   }
   /** A cell with a bar and its number; the word they are of stands between the two cells, so it is named. */

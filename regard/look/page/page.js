@@ -173,7 +173,11 @@
   }
 
   const at = (r, c) => shown.values[r * shown.columns.length + c];
-  const name = (token) => token.replaceAll("▁", " ").trim() || "␣";
+  // Signs that are not seen, but act on the text around them or hide in it, are shown as in Python; joiners of letters are of a word.
+  const ACTS = /[\0-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|^[\u061c\u200c-\u200f]+$/g;
+  const escaped = (sign) => { const code = sign.charCodeAt(0).toString(16); return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`; };
+  const visible = (text) => text.replace(ACTS, (signs) => [...signs].map(escaped).join(""));
+  const name = (token) => visible(token.replaceAll("▁", " ").replace(/^ +/, "")).trim() || "␣";
   const apart = (text) => `\u2068${text}\u2069`; // a word keeps its own direction among others
   // A line runs as its first letter does; dir="auto" does not see into the words, which have directions of their own.
   const direction = (text) => (/^[^\p{L}]*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u.test(text) ? "rtl" : "ltr");
@@ -665,7 +669,7 @@
   function fillIndex() {
     byId("index").hidden = data.sentences.length < 2;
     byId("index-list").replaceChildren(...data.sentences.map((sentence, i) => {
-      const item = document.createElement("li"), button = element("button", `${i + 1}. ${sentence.source || sentence.target}`);
+      const item = document.createElement("li"), button = element("button", `${i + 1}. ${visible(sentence.source || sentence.target)}`);
       button.type = "button";
       button.dir = "auto";
       button.setAttribute("aria-current", String(i === state.sentence));
