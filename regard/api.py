@@ -210,6 +210,8 @@ class Translator(Model):
             weights=weights,
             log_probs=tuple(self.engine.score([source_ids], [target_ids])[0]),
             model=self.name,
+            source_language=self.engine.source_language,
+            target_language=self.engine.target_language,
         )
 
     def effects(self, look: Look, kind: str = "", layer: int | None = None, head: int | None = None) -> Effects:

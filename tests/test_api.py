@@ -94,6 +94,13 @@ def test_looking_belongs_to_the_translation_and_changes_nothing(model: regard.Mo
     np.testing.assert_allclose(found.log_probs[: len(hypothesis.log_probs)], hypothesis.log_probs, atol=1e-5)
 
 
+def test_what_is_looked_at_has_its_languages(model: regard.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    for side, language in (("source", "en"), ("target", "pt-BR")):
+        monkeypatch.setattr(model.engine, f"{side}_language", language)
+    found = model.look(SOURCES[0], TARGETS[0])
+    assert (found.source_language, found.target_language) == ("en", "pt-BR")
+
+
 def test_looking_at_a_given_translation(model: regard.Model) -> None:
     found = model.look(SOURCES[0], TARGETS[0])
     assert found.target_text == TARGETS[0]

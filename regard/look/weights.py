@@ -50,6 +50,8 @@ class Look:
     log_probs: tuple[float, ...]  # of each target piece and the end, in nats
     model: str = ""  # its name, for people
     target_ids: tuple[int, ...] = ()  # the target as the model wrote it, without start and end
+    source_language: str = ""  # BCP-47, where the model folder says
+    target_language: str = ""
 
     @property
     def text(self) -> str:

@@ -32,7 +32,13 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     contexts, troubles = [], []
 
     def opened(
-        looks: list[Look], *, locale: str = "en", colours: str = "light", motion: str = "no-preference", **start: Any
+        looks: list[Look],
+        *,
+        locale: str = "en",
+        colours: str = "light",
+        motion: str = "no-preference",
+        forced: str = "none",
+        **start: Any,
     ) -> Any:
         path = tmp_path / "page.html"
         write_page(looks, path, **start)
@@ -41,6 +47,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
             locale=locale,
             color_scheme=colours,
             reduced_motion=motion,
+            forced_colors=forced,
             viewport={"width": 1200, "height": 900},
         )
         contexts.append(context)

@@ -1,13 +1,10 @@
 """Made-up attention for pages, and what a page shows of it."""
 
 import time
-from base64 import b64decode
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-import pytest
 
 from regard.look.effects import Effects, effects
 from regard.look.weights import Look
@@ -20,6 +17,11 @@ SHORT = (
 HEBREW = (
     "החיה לא חצתה את הרחוב כי היא הייתה עייפה .",
     "The animal </script><script>document.title='taken'</script> & it .",
+)
+# What is not seen, but hides in a text or acts on it; and words without end.
+UNSEEN = (
+    "a\u200bb \u202eevil \u200d \u200f x\u2066y Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamten .",
+    "Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch \ufeffz q\u00adr می\u200cخواهم .",
 )
 LONG = tuple(" ".join(f"{word}{number}" for number in range(499)) for word in ("w", "p"))
 
@@ -78,11 +80,10 @@ def until(happens: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def ink(page: Any, selector: str) -> int:
-    """Pixels of a canvas that are drawn on."""
-    image = pytest.importorskip("PIL.Image")
-    url = page.eval_on_selector(selector, "canvas => canvas.toDataURL()")
-    return int((np.asarray(image.open(BytesIO(b64decode(url.split(",")[1]))))[:, :, 3] > 0).sum())
+def lines(page: Any) -> int:
+    """How many the two columns have between them."""
+    paths = page.eval_on_selector_all("#lines path", "all => all.map(each => each.getAttribute('d'))")
+    return sum(path.count("M") for path in paths)
 
 
 def seconds_a_word(page: Any) -> float:

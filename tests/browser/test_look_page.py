@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pages import HEBREW, LONG, SHORT, ink, look, measured, plain, seconds_a_word, texts, until
+from pages import HEBREW, LONG, SHORT, lines, look, measured, plain, seconds_a_word, texts, until
 
 from regard.look.words import EMPTY
 
@@ -68,9 +68,12 @@ def in_sight(page: Any, selector: str, box: str) -> bool:
 
 
 COUNT_LINES = """() => {
-    const context = CanvasRenderingContext2D.prototype, stroke = context.stroke;
+    const path = SVGPathElement.prototype, set = path.setAttribute;
     window.lines = 0;
-    context.stroke = function () { window.lines += 1; stroke.call(this); };
+    path.setAttribute = function (name, value) {
+      window.lines += value.split("M").length - 1;
+      set.call(this, name, value);
+    };
 }"""
 
 
@@ -131,10 +134,11 @@ def test_two_columns_by_pointer_and_keyboard(open_page: Callable[..., Any]) -> N
     assert page.locator("#tab-columns").get_attribute("aria-selected") == "true"
     assert texts(page, "#left li") == list(made.target.words)
     assert texts(page, "#right li") == list(made.source.words)
-    everything = ink(page, "#lines")
+    weights = made.attention("cross", -1)
+    assert lines(page) == (weights >= 0.05).sum()
+    assert "below 0.05 are left out" in page.locator("#view-columns").text_content()
     page.focus("#left li:nth-child(2) button")
-    one = ink(page, "#lines")
-    assert 0 < one < everything, "only the lines of that word"
+    assert lines(page) == (weights[1] >= 0.01).sum(), "only the lines of that word"
     assert page.locator('#left button[aria-pressed="true"]').text_content() == made.target.words[1]
 
 
@@ -146,6 +150,13 @@ def test_all_heads_and_a_click_that_enlarges_one(open_page: Callable[..., Any]) 
     page.click('#grid button[aria-label="Layer 1, Head 3"]')
     assert page.locator("#tab-matrix").get_attribute("aria-selected") == "true"
     assert (page.input_value("#layer"), page.input_value("#head")) == ("0", "2")
+    page.click("#tab-grid")
+    page.wait_for_selector('#grid button[aria-current="true"]')
+    page.focus("#tab-grid")
+    for key in ("Tab", "ArrowDown", "ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    until(lambda: page.evaluate("document.activeElement.id") == "matrix")
+    assert page.locator("#matrix").get_attribute("aria-label").startswith("encoder-decoder, Layer 2 of 2, Head 2 of 3")
 
 
 def test_the_matrix_by_pointer_and_arrow_keys(open_page: Callable[..., Any]) -> None:
@@ -258,19 +269,6 @@ def test_heads_where_no_layer_fits(open_page: Callable[..., Any]) -> None:
     assert texts(page, "#grid .top")[-1] == "Head mean of all"
 
 
-def test_print_shows_the_whole_translation(open_page: Callable[..., Any]) -> None:
-    page = open_page([look(SHORT)])
-    page.click("#forward")
-    page.emulate_media(media="print")
-    assert page.locator("#target button").last.is_visible()
-    assert not page.locator("#play").is_visible()
-    page.emulate_media(color_scheme="dark")
-    until(lambda: page.locator("html").get_attribute("data-theme") == "dark")
-    for event, theme in (("beforeprint", "light"), ("afterprint", "dark")):  # paper is white
-        page.evaluate(f"dispatchEvent(new Event('{event}'))")
-        assert page.locator("html").get_attribute("data-theme") == theme
-
-
 @pytest.mark.parametrize(("colours", "locale", "name"), [("light", "en", "Text"), ("dark", "pt-BR", "Texto")])
 def test_an_encoder_has_one_text(
     open_page: Callable[..., Any], serious_violations: Callable[[Any], list[Any]], colours: str, locale: str, name: str
@@ -320,3 +318,32 @@ def test_a_language_model_has_one_text(
         page.click(f"#tab-{tab}")
         page.wait_for_timeout(200)
         assert serious_violations(page) == []
+
+
+def test_numbers_of_a_long_even_row_are_those_of_the_model(open_page: Callable[..., Any]) -> None:
+    made = look(LONG, layers=1, heads=1)
+    rows, columns = made.weights["cross"].shape[-2:]
+    even = np.full((1, 1, rows, columns), 0.998 / (columns - 1), np.float32)
+    even[..., -1] = 0.002
+    made = replace(made, weights={"cross": even})
+    page = open_page([made], effects=[measured(made)])
+    page.locator("#target button").nth(9).hover()
+    weights = made.attention("cross")[9]
+    bits = float(re.search(r"entropy ([\d.]+) bits", page.locator("#said").text_content())[1])
+    assert bits == pytest.approx(-(weights * np.log2(weights)).sum(), abs=0.051)
+    page.click("#tab-effects")
+    page.select_option("#effect-on", "9")
+    until(lambda: "p9" in page.locator("#effects-attention-of").text_content())
+    assert float(texts(page, ".attention .value")[-1]) == pytest.approx(0.002, abs=0.005)
+
+
+def test_the_shades_have_a_legend(open_page: Callable[..., Any]) -> None:
+    made = look(SHORT)
+    page = open_page([made], layer=0, head=0)
+    assert page.locator("#key").inner_text().split() == ["Weight", "0", "1"]
+    page.select_option("#scale", "largest")
+    until(lambda: page.locator("#key-most").text_content() != "1")
+    top = made.attention("cross", 0, 0).max()
+    assert float(page.locator("#key-most").text_content()) == pytest.approx(top, abs=0.0101)
+    page.click("#tab-grid")
+    assert page.locator("#key-most").text_content() == "the largest of each head"

@@ -38,7 +38,26 @@ def test_it_carries_every_layer_and_head_in_eight_bits(tmp_path: Path) -> None:
     for (kind, layer), block in found.items():
         roots = np.frombuffer(zlib.decompress(base64.b64decode(block["data"])), np.uint8)
         values = (roots.reshape(block["heads"], block["rows"], block["columns"]) / 255) ** 2
-        np.testing.assert_allclose(values, LOOK.weights[kind][layer], atol=0.5 / 255 * 2)
+        np.testing.assert_allclose(values, LOOK.weights[kind][layer], atol=0.005)
+
+
+@pytest.mark.parametrize("last", [0.0, 0.768], ids=["even", "most at the end"])
+def test_rounding_leaves_the_sum_of_a_row_as_it_is(last: float) -> None:
+    even = np.full((3, 2, 500), (1 - last) / 499)
+    even[..., -1] = last
+    sparse = np.random.default_rng(3).dirichlet(np.full(500, 0.05), (3, 2))
+    future = np.tril(np.ones((500, 500))) / np.arange(1, 501)[:, None]
+    for exact in (even, sparse, future):
+        found = (page._roots(exact).astype(float) / 255) ** 2
+        np.testing.assert_allclose(found, exact, atol=0.005)
+        np.testing.assert_allclose(found.cumsum(-1), exact.cumsum(-1), atol=0.005)
+        assert not found[exact == 0].any(), "what may not be attended to stays nothing"
+
+
+def test_it_says_which_languages_the_sides_are_in(tmp_path: Path) -> None:
+    write_page([replace(LOOK, source_language="en", target_language="pt-BR"), LOOK], tmp_path / "look.html")
+    found = [sentence["languages"] for sentence in data_of(tmp_path / "look.html")["sentences"]]
+    assert found == [{"source": "en", "target": "pt-BR"}, {"source": "", "target": ""}]
 
 
 def measured(look: Look, kind: str = "cross", layer: int | None = None, head: int | None = None) -> Effects:
@@ -63,7 +82,7 @@ def test_it_carries_the_effects_of_each_sentence(tmp_path: Path) -> None:
         losses = unpack(each["losses"], "<i2", expected.losses.shape) / 100
         np.testing.assert_allclose(losses, expected.losses, atol=0.005 + 1e-9)
         roots = unpack(each["weights"], "u1", expected.losses.shape) / 255
-        np.testing.assert_allclose(roots**2, expected.weights, atol=0.5 / 255 * 2)
+        np.testing.assert_allclose(roots**2, expected.weights, atol=0.005)
     write_page([LOOK], tmp_path / "without.html")
     assert data_of(tmp_path / "without.html")["sentences"][0]["effects"] is None
 
@@ -152,7 +171,7 @@ def test_where_no_layer_fits_as_many_of_its_heads_do_as_fit(tmp_path: Path) -> N
         roots = np.frombuffer(zlib.decompress(base64.b64decode(block["data"])), np.uint8)
         values = (roots.reshape(len(expected), 480, 480) / 255) ** 2
         kept = [noise[0].mean(axis=0) if each == MEAN else noise[0, each] for each in expected]
-        np.testing.assert_allclose(values, kept, atol=0.5 / 255 * 2)
+        np.testing.assert_allclose(values, kept, atol=0.005)
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

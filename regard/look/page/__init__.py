@@ -1,8 +1,9 @@
 """Attention as one self-contained page: it opens from a mail attachment and loads nothing.
 
 The page is `page.html` with `page.css`, `effects.js`, `page.js` and the data put in. Weights travel as 8-bit square
-roots (small ones keep more digits so), deflated, a block for each sentence, kind and layer; a block is unpacked when it
-is first shown. Effects travel as hundredths of a nat in 16 bits, deflated.
+roots (small ones keep more digits so), rounded so that each weight and the sum of each row stay within 0.005, deflated,
+a block for each sentence, kind and layer; a block is unpacked when it is first shown. Effects travel as hundredths of a
+nat in 16 bits, deflated.
 """
 
 import base64
@@ -21,6 +22,7 @@ import numpy as np
 
 from regard.errors import InputError, StorageError
 from regard.look.effects import Effects
+from regard.look.terminal import visible
 from regard.look.weights import KINDS, Look
 from regard.look.words import Line
 
@@ -83,6 +85,7 @@ def write_page(
                 "source": look.source_text,
                 "target": look.target_text,
                 "lines": {side: _line(getattr(look, side)) for side in ("source", "target", "read")},
+                "languages": {"source": look.source_language, "target": look.target_language},
                 "log_probs": [round(value, 4) for value in look.log_probs],
                 "shape": {
                     name: {"layers": len(weights), "heads": weights.shape[1]} for name, weights in look.weights.items()
@@ -95,7 +98,7 @@ def write_page(
     }
     page = _fill(
         _file("page.html"),
-        TITLE=html.escape(f"{looks[0].model}: {looks[0].text[:60]}" if looks[0].model else looks[0].text),
+        TITLE=html.escape(visible(f"{looks[0].model}: {looks[0].text[:60]}" if looks[0].model else looks[0].text)),
         STYLE=_file("page.css"),
         # No text of a sentence can end the script it stands in.
         DATA=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
@@ -254,7 +257,21 @@ def _without_words(effects: Sequence[dict[str, Any]]) -> int:
 
 
 def _pack(weights: np.ndarray) -> str:
-    return _deflate(np.rint(np.sqrt(np.clip(weights, 0, 1)) * 255).astype(np.uint8))
+    return _deflate(_roots(weights))
+
+
+def _roots(weights: np.ndarray) -> np.ndarray:
+    """Square roots in 8 bits. What rounding takes from a weight goes to those after it in its row, or the sum over
+    hundreds of nearly even ones would be off by as much as .07, and with it the rest that goes to special tokens.
+    """
+    columns = np.moveaxis(np.clip(weights, 0, 1).astype(np.float64), -1, 0)
+    roots, left = np.empty(columns.shape, np.uint8), np.zeros(columns.shape[1:])
+    for place, weight in enumerate(columns):
+        # At most so much each, that none is far from what it was; and what may not be attended to stays 0.
+        most = np.minimum(weight, 0.001)
+        roots[place] = np.rint(np.sqrt(np.clip(weight + np.clip(left, -most, most), 0, 1)) * 255)
+        left += weight - (roots[place] / 255) ** 2
+    return np.ascontiguousarray(np.moveaxis(roots, 0, -1))
 
 
 def _deflate(values: np.ndarray) -> str:

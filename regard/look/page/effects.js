@@ -1,7 +1,7 @@
 "use strict";
 /** The view "Is it an explanation?": the attention each source word gets, beside what the translation loses without it.
  *  What it needs of the page is handed in; `shown` gives the matrix on show, here the one that `load` made. */
-const effectsView = ({ apart, bringIntoView, byId, current, element, inflate, name, number, options, say, select, shown, state, where }) => {
+const effectsView = ({ apart, bringIntoView, byId, current, element, inflate, languageOf, name, number, options, say, select, shown, state, where }) => {
   const FULL = 0.1; // nats: a bar is full at the largest effect on show, and never below this one
   const SMALL = 20, MANY = 80; // words from which shares need a digit more, and from which bars do not glide
   const loaded = new Map(); // by sentence
@@ -60,6 +60,7 @@ const effectsView = ({ apart, bringIntoView, byId, current, element, inflate, na
       word.scope = "row";
       word.id = `effects-word-${c}`;
       word.dir = "auto";
+      word.lang = languageOf("source");
       word.title = name(token);
       const [share, attention] = measure("attention", c), [loss, effect] = measure("effect", c);
       row.append(share, word, loss);
@@ -70,10 +71,10 @@ const effectsView = ({ apart, bringIntoView, byId, current, element, inflate, na
     table.tBodies[0].replaceChildren(...rows.map(({ row }) => row));
     table.classList.toggle("many", columns.length > MANY);
     // The layout is fixed: one that fits the words would be made anew whenever a number changes.
-    table.tHead.rows[0].cells[1].style.width = `${Math.min(Math.max(...columns.map((token) => name(token).length), 9), 20) + 3}ch`;
+    table.tHead.rows[0].cells[1].style.width = `min(${Math.min(Math.max(...columns.map((token) => name(token).length), 9), 20) + 3}ch, 38%)`;
     byId("effects-box").scrollTop = 0;
     order = "";
-    options(byId("effect-on"), [[-1, say("whole")], ...(drawn.values ? drawn.rows : []).map((token, r) => [r, `${r + 1}. ${name(token)}`])], state.row);
+    options(byId("effect-on"), [[-1, say("whole")], ...(drawn.values ? drawn.rows : []).map((token, r) => [r, `${r + 1}. ${apart(name(token))}`])], state.row);
     paint();
   }
   /** A cell with a bar and its number; the word they are of stands between the two cells, so it is named. */

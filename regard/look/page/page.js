@@ -2,18 +2,20 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
-  const LARGE = 80; // words from which the table shows only the heaviest of a row
+  const LARGE = 80; // words from which the table shows only the heaviest of a row, and two columns take more than one page
+  const PAPER = 680; // pixels of a style's 96 an inch: A4 and Letter upright, with the margins that browsers leave
 
   const TEXT = {
     en: {
       heading: "What the model attends to", skip: "Go to the pictures", language: "Language", theme: "Light or dark",
       sentences: "Sentences", translation: "Sentence and translation", source: "Source", target: "Translation",
-      stepBack: "One word back", stepForward: "One word on", play: "Play", pause: "Pause", position: "Word of the translation",
+      stepBack: "One word back", stepForward: "One word on", play: "Play", pause: "Pause", wordOfSource: "Word of the source", wordOfTarget: "Word of the translation",
       choice: "What is shown", kind: "Attention", layer: "Layer", head: "Head", unit: "Unit", scale: "Shade", one: "0 to 1", largest: "up to the largest", words: "words",
       pieces: "sub-word pieces", views: "Views", matrix: "Matrix", columns: "Two columns", grid: "All heads", table: "Numbers",
       cross: "encoder-decoder", encoder: "encoder, to itself", decoder: "decoder, to itself", mean: "mean of all",
       of: "of", probability: "probability", entropy: "entropy", bits: "bits", attends: "attends to", attended: "is attended to most by",
       heaviest: "the five heaviest of each row", rows: "rows", read: "Read so far",
+      weight: "Weight", largestOfEach: "the largest of each head", faint: "Lines of weights below 0.05 are left out; of a chosen word, those below 0.01.",
       noteCross: "A row is the distribution over the source used to predict its word of the translation.",
       noteEncoder: "A row is how much a source word takes from each source word.",
       noteDecoder: "A row is the distribution over the words before it used to predict its word.",
@@ -38,13 +40,13 @@
       noteEffects: "Each word is taken out of the source in turn, and the same translation is scored again (“leave one out”). 0.7 nats make it half as probable, 2.3 a tenth; a hollow bar is a gain. Nothing is said of words together: two that stand for each other may both seem to matter little.",
       // What an encoder's page says in other words: there is one text and no translation.
       alone: {
-        source: "Text", translation: "Text", position: "Word of the text", noteEncoder: "A row is how much its word takes from each word.",
+        source: "Text", translation: "Text", wordOfSource: "Word of the text", noteEncoder: "A row is how much its word takes from each word.",
         noteSpecial: "Special tokens are grey and slanted; they are counted, never left out.",
         footer: "Weights before dropout, from one pass over the text; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
       },
       // And a language model's: its one text is what it writes.
       written: {
-        translation: "Text", target: "Text", position: "Word of the text", decoder: "decoder, to the words before",
+        translation: "Text", target: "Text", wordOfTarget: "Word of the text", decoder: "decoder, to the words before",
         noteSpecial: "Special tokens are grey and slanted; they are counted, never left out. The bar under a word is the probability the model gave it.",
         footer: "Weights before dropout, from one pass over the text; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
       },
@@ -52,12 +54,13 @@
     pt: {
       heading: "A que o modelo presta atenção", skip: "Ir para as figuras", language: "Idioma", theme: "Claro ou escuro",
       sentences: "Frases", translation: "Frase e tradução", source: "Original", target: "Tradução",
-      stepBack: "Uma palavra atrás", stepForward: "Uma palavra adiante", play: "Reproduzir", pause: "Pausar", position: "Palavra da tradução",
+      stepBack: "Uma palavra atrás", stepForward: "Uma palavra adiante", play: "Reproduzir", pause: "Pausar", wordOfSource: "Palavra do original", wordOfTarget: "Palavra da tradução",
       choice: "O que se mostra", kind: "Atenção", layer: "Camada", head: "Cabeça", unit: "Unidade", scale: "Tom", one: "de 0 a 1", largest: "até o maior", words: "palavras",
       pieces: "subpalavras", views: "Vistas", matrix: "Matriz", columns: "Duas colunas", grid: "Todas as cabeças", table: "Números",
       cross: "do decodificador ao codificador", encoder: "do codificador a si mesmo", decoder: "do decodificador a si mesmo", mean: "média de todas",
       of: "de", probability: "probabilidade", entropy: "entropia", bits: "bits", attends: "olha para", attended: "recebe mais atenção de",
       heaviest: "os cinco maiores de cada linha", rows: "linhas", read: "Lido até aqui",
+      weight: "Peso", largestOfEach: "o maior de cada cabeça", faint: "Traços de peso abaixo de 0,05 são omitidos; os de uma palavra escolhida, abaixo de 0,01.",
       noteCross: "Uma linha é a distribuição sobre o original usada para prever a sua palavra da tradução.",
       noteEncoder: "Uma linha é quanto uma palavra do original recebe de cada palavra do original.",
       noteDecoder: "Uma linha é a distribuição sobre as palavras anteriores usada para prever a sua palavra.",
@@ -81,12 +84,12 @@
       effectsTogether: "Para ficar pequena, esta página traz só os efeitos sobre a tradução inteira, não sobre cada uma das suas palavras.",
       noteEffects: "Cada palavra é retirada do original, uma de cada vez, e a mesma tradução é pontuada de novo (“leave one out”). 0,7 nat a torna duas vezes menos provável, 2,3 nats dez vezes; uma barra vazada é um ganho. Nada se diz de palavras em conjunto: duas que se substituem podem ambas parecer pouco importantes.",
       alone: {
-        source: "Texto", translation: "Texto", position: "Palavra do texto", noteEncoder: "Uma linha é quanto a sua palavra tira de cada palavra.",
+        source: "Texto", translation: "Texto", wordOfSource: "Palavra do texto", noteEncoder: "Uma linha é quanto a sua palavra tira de cada palavra.",
         noteSpecial: "Os símbolos especiais estão em cinza e itálico; contam e nunca são omitidos.",
         footer: "Pesos antes do dropout, de uma passagem pelo texto; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
       },
       written: {
-        translation: "Texto", target: "Texto", position: "Palavra do texto", decoder: "do decodificador às palavras anteriores",
+        translation: "Texto", target: "Texto", wordOfTarget: "Palavra do texto", decoder: "do decodificador às palavras anteriores",
         noteSpecial: "Os símbolos especiais estão em cinza e itálico; contam e nunca são omitidos. A barra sob uma palavra é a probabilidade que o modelo lhe deu.",
         footer: "Pesos antes do dropout, de uma passagem pelo texto; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
       },
@@ -97,7 +100,7 @@
   let language = (navigator.language || "en").toLowerCase().startsWith("pt") ? "pt" : "en";
   let shown = null; // the matrix on show: {values, rows, columns, rowSpecial, columnSpecial}, what it is of, and its sides
   const isEffects = () => Boolean(shown.effect); // not by the tab: a choice takes a moment to be shown
-  let timer = 0;
+  let timer = 0, printing = false;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   // An encoder's page has a source alone, a language model's a target alone.
@@ -122,7 +125,9 @@
       inflated.set(key, (async () => {
         const found = data.sentences[sentence].blocks.find((each) => each.kind === kind && each.layer === layer);
         const roots = new Uint8Array(await inflate(found.data));
-        return { ...found, values: Float32Array.from(roots, (root) => (root / 255) ** 2) };
+        const values = new Float32Array(roots.length);
+        for (let i = 0; i < roots.length; i++) values[i] = (roots[i] / 255) ** 2;
+        return { ...found, values };
       })());
     }
     return inflated.get(key);
@@ -173,7 +178,11 @@
   }
 
   const at = (r, c) => shown.values[r * shown.columns.length + c];
-  const name = (token) => token.replaceAll("▁", " ").trim() || "␣";
+  // Signs that are not seen, but act on the text around them or hide in it, are shown as in Python; joiners of letters are of a word.
+  const ACTS = /[\0-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|^[\u061c\u200c-\u200f]+$/g;
+  const escaped = (sign) => { const code = sign.charCodeAt(0).toString(16); return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`; };
+  const visible = (text) => text.replace(ACTS, (signs) => [...signs].map(escaped).join(""));
+  const name = (token) => visible(token.replaceAll("▁", " ").replace(/^ +/, "")).trim() || "␣";
   const apart = (text) => `\u2068${text}\u2069`; // a word keeps its own direction among others
   // A line runs as its first letter does; dir="auto" does not see into the words, which have directions of their own.
   const direction = (text) => (/^[^\p{L}]*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u.test(text) ? "rtl" : "ltr");
@@ -201,14 +210,27 @@
   // ---- colours ----
   /** Shades for weights: of 0 to 1, or up to the largest of these values if that is asked for; for losses always so. */
   function ramp(values = shown.values, colours = "--ramp") {
-    let top = 1;
-    if (state.scale === "largest" || colours === "--loss") { top = 1e-6; for (const value of values) if (value > top) top = value; }
+    const top = topOf(values, colours);
     const style = getComputedStyle(document.documentElement);
     const stops = [0, 1, 2].map((stop) => style.getPropertyValue(`${colours}-${stop}`).split(",").map(Number));
     return (weight) => {
       const t = 2 * Math.min(Math.max(weight / top, 0), 1) ** 0.8, first = t < 1 ? 0 : 1;
       return stops[first].map((low, i) => Math.round(low + (stops[first + 1][i] - low) * (t - first)));
     };
+  }
+  function topOf(values, colours = "--ramp") {
+    if (state.scale !== "largest" && colours !== "--loss") return 1;
+    let top = 1e-6;
+    for (const value of values) if (value > top) top = value;
+    return top;
+  }
+  /** What shades mean. Those of all heads have each their own largest weight, if they go up to that. */
+  function paintKey() {
+    byId("key").hidden = isEffects();
+    const top = shown.values && topOf(shown.values), mix = ramp(shown.values || []), steps = [...Array(13).keys()];
+    byId("key-shades").style.backgroundImage = `linear-gradient(90deg, ${steps.map((step) => rgb(mix(top * step / 12)))})`;
+    byId("key-least").textContent = 0;
+    byId("key-most").textContent = state.scale !== "largest" ? 1 : state.tab === "grid" ? say("largestOfEach") : number(top);
   }
   const css = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
   const rgb = (parts) => `rgb(${parts.join(",")})`;
@@ -230,6 +252,7 @@
       const tokens = shown.unit === "pieces" ? line.pieces : line.words;
       const special = shown.unit === "pieces" ? ofPieces(line) : line.special;
       byId(side).dir = direction(current()[side]);
+      byId(side).lang = languageOf(side);
       byId(side).replaceChildren(...tokens.map((token, i) => {
         const button = document.createElement("button");
         button.type = "button";
@@ -250,11 +273,36 @@
         button.addEventListener("click", () => choose(side, i));
         return button;
       }));
+      oneStop(byId(side));
     }
     byId("time").max = rowCount();
+    byId("time").setAttribute("aria-label", say(shown.sides[0] === "source" ? "wordOfSource" : "wordOfTarget"));
   }
 
   const rowCount = () => byId(shown.sides[0]).children.length;
+
+  const languageOf = (side) => current().languages[side === "read" ? "target" : side];
+
+  // ---- the keyboard ----
+  /** Of many buttons in a box make one stop of the Tab key, the one used last: arrows lead from there to the others. */
+  function oneStop(box) {
+    box.querySelectorAll("button").forEach((button, i) => { button.tabIndex = i ? -1 : 0; });
+  }
+  function stopAt(box, button) {
+    for (const each of box.querySelectorAll('[tabindex="0"]')) each.tabIndex = -1;
+    button.tabIndex = 0;
+  }
+  function walkByArrows(box, across, down) {
+    box.addEventListener("focusin", (event) => stopAt(box, event.target));
+    box.addEventListener("keydown", (event) => {
+      const right = getComputedStyle(box).direction === "rtl" ? -across() : across();
+      const by = { ArrowRight: right, ArrowLeft: -right, ArrowDown: down(), ArrowUp: -down(), Home: -Infinity, End: Infinity }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      const buttons = [...box.querySelectorAll("button")], last = buttons.length - 1;
+      buttons[Math.min(Math.max(buttons.indexOf(event.target) + by, 0), last)].focus();
+    });
+  }
 
   /** Point at a word of the sentence pair: at its row if it is one that attends, else at its column. */
   function choose(side, i) {
@@ -336,7 +384,7 @@
     paintWords();
     if (state.tab === "columns") drawLines();
     if (state.tab === "matrix") drawMatrix();
-    if (isEffects()) view.paint();
+    if (isEffects()) { view.paint(); paintHeading(); }
   }
 
   /** Whether the weights on show are those of their rows: beside effects, an encoder's are of the whole sentence. */
@@ -354,6 +402,7 @@
   function reveal(until) {
     const hides = shown.sides[0] === "target";
     [...byId("target").children].forEach((element, i) => element.classList.toggle("unsaid", hides && i > until));
+    if (hides && until < Infinity) stopAt(byId("target"), byId("target").children[until]); // what is hidden takes no focus
   }
   function step(by) {
     const last = rowCount() - 1, next = Math.min(Math.max((state.row < 0 ? (by > 0 ? -1 : last + 1) : state.row) + by, 0), last);
@@ -379,7 +428,7 @@
   let geometry = null, base = null;
   function layOut() {
     const most = Math.max(shown.rows.length, shown.columns.length);
-    const cell = most <= 24 ? 30 : most <= 48 ? 22 : most <= 90 ? 14 : most <= 200 ? 10 : 4;
+    const cell = most <= 24 ? 30 : most <= 48 ? 22 : most <= 90 ? 14 : most <= 200 ? 10 : most <= 1000 ? 4 : 2;
     const font = cell >= 10 ? Math.min(14, cell - 1) : 0;
     const context = byId("matrix").getContext("2d");
     context.font = `${font}px system-ui, "Noto Sans", "DejaVu Sans", sans-serif`;
@@ -393,16 +442,14 @@
   function paintBase() {
     geometry = layOut();
     const { cell, font, left, top, width, height } = geometry;
-    const scale = Math.min(devicePixelRatio || 1, width * height > 4e6 ? 1 : 2);
+    const scale = printing ? Math.min(3, Math.sqrt(16e6 / (width * height))) : Math.min(devicePixelRatio || 1, width * height > 4e6 ? 1 : 2);
     base = document.createElement("canvas");
     base.width = width * scale;
     base.height = height * scale;
-    const context = base.getContext("2d"), mix = ramp();
+    const context = base.getContext("2d");
     context.scale(scale, scale);
-    shown.rows.forEach((_, r) => shown.columns.forEach((_, c) => {
-      context.fillStyle = rgb(mix(at(r, c)));
-      context.fillRect(left + c * cell, top + r * cell, cell, cell);
-    }));
+    context.imageSmoothingEnabled = false;
+    context.drawImage(picture(shown), left, top, shown.columns.length * cell, shown.rows.length * cell);
     if (cell >= 10) {
       context.strokeStyle = css("--line");
       context.lineWidth = 0.5;
@@ -437,6 +484,23 @@
     canvas.setAttribute("aria-label", `${title()}: ${say("matrixLabel")}`);
     drawMatrix();
   }
+  /** A canvas with a pixel for each weight. */
+  function picture({ values, rows, columns }) {
+    const canvas = document.createElement("canvas"), mix = ramp(values), top = topOf(values), last = 1000;
+    const shades = Array.from({ length: last + 1 }, (_, i) => mix(top * i / last)); // millions of weights take too long one by one
+    canvas.width = columns.length;
+    canvas.height = rows.length;
+    const pixels = canvas.getContext("2d").createImageData(canvas.width, canvas.height);
+    for (let i = 0; i < values.length; i++) {
+      const [red, green, blue] = shades[Math.round(last * Math.min(values[i] / top, 1))];
+      pixels.data[4 * i] = red;
+      pixels.data[4 * i + 1] = green;
+      pixels.data[4 * i + 2] = blue;
+      pixels.data[4 * i + 3] = 255;
+    }
+    canvas.getContext("2d").putImageData(pixels, 0, 0);
+    return canvas;
+  }
   function line(context, x0, y0, x1, y1) { context.beginPath(); context.moveTo(x0, y0); context.lineTo(x1, y1); context.stroke(); }
 
   function drawMatrix() {
@@ -463,7 +527,7 @@
 
   // ---- two columns ----
   function fillColumns() {
-    const make = (tokens, special, pick) => tokens.map((token, i) => {
+    const fill = (box, tokens, special, pick) => byId(box).replaceChildren(...tokens.map((token, i) => {
       const item = document.createElement("li"), button = document.createElement("button");
       button.type = "button";
       button.textContent = name(token);
@@ -473,44 +537,41 @@
       for (const event of ["mouseenter", "focus", "click"]) button.addEventListener(event, () => pick(i));
       item.append(button);
       return item;
-    });
-    byId("left").replaceChildren(...make(shown.rows, shown.rowSpecial, (i) => select(i, -1)));
-    byId("right").replaceChildren(...make(shown.columns, shown.columnSpecial, (i) => select(-1, i)));
+    }));
+    fill("left", shown.rows, shown.rowSpecial, (i) => select(i, -1));
+    fill("right", shown.columns, shown.columnSpecial, (i) => select(-1, i));
+    [byId("left"), byId("right")].forEach((box, which) => { box.lang = languageOf(shown.sides[which]); oneStop(box); });
     byId("rows-name").textContent = sideName(0);
     byId("columns-name").textContent = sideName(1);
     drawLines();
   }
   const sideName = (which) => { const side = SIDES[state.kind][which]; return say(side === "read" ? "read" : side); };
 
+  /** Lines in units of a row down and of the gap across: how large those are, on a screen or on paper, is the style's. */
   function drawLines() {
-    const box = byId("columns-box"), canvas = byId("lines"), mix = ramp();
     const left = [...byId("left").children].map((item) => item.firstChild), right = [...byId("right").children].map((item) => item.firstChild);
-    const frame = box.getBoundingClientRect();
-    const scale = frame.height > 4000 ? 1 : devicePixelRatio || 1;
-    canvas.width = frame.width * scale;
-    canvas.height = frame.height * scale;
-    canvas.style.width = `${frame.width}px`;
-    canvas.style.height = `${frame.height}px`;
-    const context = canvas.getContext("2d");
-    context.scale(scale, scale);
-    const ends = (element, edge) => { const r = element.getBoundingClientRect(); return [r[edge] - frame.left, r.top + r.height / 2 - frame.top]; };
-    const starts = left.map((element) => ends(element, "right")), stops = right.map((element) => ends(element, "left"));
-    context.strokeStyle = css("--accent");
-    const only = state.row >= 0 || state.column >= 0;
-    for (let r = 0; r < starts.length; r++) {
+    const only = state.row >= 0 || state.column >= 0, mix = ramp(), count = Math.max(left.length, right.length);
+    const paths = new Map(); // by hundredths of weight, so that a long text too has few
+    for (let r = 0; r < left.length; r++) {
       if (state.row >= 0 && r !== state.row) continue;
-      for (let c = 0; c < stops.length; c++) {
+      for (let c = 0; c < right.length; c++) {
         const weight = at(r, c);
         if ((state.column >= 0 && c !== state.column) || weight < (only ? 0.01 : 0.05)) continue;
-        context.globalAlpha = Math.min(1, only ? 0.15 + weight : weight * 0.8);
-        context.lineWidth = 0.75 + 5 * weight;
-        context.beginPath();
-        context.moveTo(...starts[r]);
-        const middle = (starts[r][0] + stops[c][0]) / 2;
-        context.bezierCurveTo(middle, starts[r][1], middle, stops[c][1], ...stops[c]);
-        context.stroke();
+        const hundredths = Math.round(100 * weight);
+        if (!paths.has(hundredths)) paths.set(hundredths, []);
+        paths.get(hundredths).push(`M0 ${r + 0.5}C.5 ${r + 0.5} .5 ${c + 0.5} 1 ${c + 0.5}`);
       }
     }
+    byId("columns-box").style.setProperty("--rows", count);
+    byId("columns-box").classList.toggle("many", count > LARGE);
+    byId("lines").setAttribute("viewBox", `0 0 1 ${count}`);
+    byId("lines").replaceChildren(...[...paths].map(([hundredths, lines]) => {
+      const path = document.createElementNS(byId("lines").namespaceURI, "path"), weight = hundredths / 100;
+      path.setAttribute("d", lines.join(""));
+      path.style.strokeOpacity = Math.min(1, only ? 0.15 + weight : weight * 0.8);
+      path.style.strokeWidth = `calc(var(--row) * ${0.028 + 0.18 * weight})`;
+      return path;
+    }));
     left.forEach((element, r) => { untint(element); element.setAttribute("aria-pressed", String(r === state.row)); if (state.column >= 0) tint(element, at(r, state.column), mix); });
     right.forEach((element, c) => { untint(element); element.setAttribute("aria-pressed", String(c === state.column)); if (state.row >= 0) tint(element, at(state.row, c), mix); });
   }
@@ -525,49 +586,75 @@
       for (const head of heads) {
         const found = await matrixOf(kind, layer, head, state.unit);
         if (sentence !== state.sentence || kind !== state.kind) return; // the choice has moved on
-        const button = element("button", ""), canvas = document.createElement("canvas");
+        const button = element("button", ""), canvas = picture(found);
         button.type = "button";
         button.setAttribute("aria-label", `${say("layer")} ${layer + 1}, ${say("head")} ${headName(head)}`);
         button.setAttribute("aria-current", String(layer === state.layer && head === state.head));
-        canvas.width = found.columns.length;
-        canvas.height = found.rows.length;
         const side = heads.length > 8 ? 76 : 118, longest = Math.max(canvas.width, canvas.height);
         canvas.style.width = `${Math.max(24, side * canvas.width / longest)}px`;
         canvas.style.height = `${Math.max(24, side * canvas.height / longest)}px`;
-        const mix = ramp(found.values);
-        const picture = canvas.getContext("2d").createImageData(canvas.width, canvas.height);
-        found.values.forEach((weight, i) => { picture.data.set([...mix(weight), 255], 4 * i); });
-        canvas.getContext("2d").putImageData(picture, 0, 0);
         button.append(canvas);
-        button.addEventListener("click", () => { state.layer = layer; state.head = head; fillChoices(); openTab("matrix"); refresh(); });
+        button.addEventListener("click", () => {
+          Object.assign(state, { layer, head });
+          fillChoices();
+          openTab("matrix");
+          refresh().then(() => byId("matrix").focus()); // the button that had the focus is gone
+        });
         cells.push(button);
       }
     }
-    grid.style.gridTemplateColumns = `max-content repeat(${heads.length}, max-content)`;
+    grid.style.setProperty("--heads", heads.length);
     grid.replaceChildren(...cells);
+    oneStop(grid);
+    for (const button of grid.querySelectorAll('[aria-current="true"]')) stopAt(grid, button);
   }
   function element(tag, text, className = "") { const made = document.createElement(tag); made.textContent = text; made.className = className; return made; }
 
   // ---- numbers ----
   function fillTable() {
-    const table = document.createElement("table"), large = shown.columns.length > LARGE || shown.rows.length > LARGE;
-    table.append(element("caption", title() + (large ? ` (${say("heaviest")})` : "")));
+    const large = shown.columns.length > LARGE || shown.rows.length > LARGE, all = [...shown.columns.keys()];
+    byId("table-box").replaceChildren(tableOf(all, large));
+    if (!printing || large) return;
+    const [corner, ...heads] = [...byId("table-box").querySelectorAll("tr")[0].cells].map((cell) => cell.offsetWidth);
+    const blocks = [[]]; // a table that is wider than the paper goes on below, as on a terminal
+    let width = corner;
+    for (const c of all) {
+      if (width + heads[c] > PAPER && blocks.at(-1).length) { blocks.push([]); width = corner; }
+      blocks.at(-1).push(c);
+      width += heads[c];
+    }
+    byId("table-box").replaceChildren(...blocks.map((columns) => tableOf(columns, false)));
+  }
+  function tableOf(columns, large) {
+    const table = document.createElement("table"), { length } = shown.columns;
+    const part = columns.length < length && `${say(shown.unit)} ${columns[0] + 1}–${columns.at(-1) + 1} ${say("of")} ${length}`;
+    table.append(element("caption", part || title() + (large ? ` (${say("heaviest")})` : "")));
     if (!large) {
       const head = table.createTHead().insertRow();
-      head.append(scoped("", "col"), ...shown.columns.map((token, c) => scoped(name(token), "col", shown.columnSpecial[c])));
+      head.append(scoped("", "col"), ...columns.map((c) => scoped(name(shown.columns[c]), "col", 1, shown.columnSpecial[c])));
     }
     const body = table.createTBody();
     shown.rows.forEach((token, r) => {
       const row = body.insertRow();
-      row.append(scoped(name(token), "row", shown.rowSpecial[r]));
+      row.append(scoped(name(token), "row", 0, shown.rowSpecial[r]));
       if (large) row.append(element("td", heaviestOfRow(r, 5)));
-      else shown.columns.forEach((_, c) => row.append(element("td", number(at(r, c)))));
+      else columns.forEach((c) => row.append(element("td", number(at(r, c)))));
     });
-    byId("table-box").replaceChildren(table);
+    return table;
   }
-  function scoped(text, scope, special = false) { const cell = element("th", text, special ? "special" : ""); cell.scope = scope; cell.dir = "auto"; return cell; }
+  function scoped(text, scope, which = 0, special = false) {
+    const cell = element("th", text, special ? "special" : "");
+    Object.assign(cell, { scope, dir: "auto", lang: text && languageOf(shown.sides[which]) });
+    return cell;
+  }
 
   // ---- choices ----
+  /** What is on show, for a printed page, where no choices are seen. */
+  function heading() {
+    if (state.tab === "grid") return `${say(shown.kind)}, ${say(shown.unit)}`;
+    if (!isEffects()) return title();
+    return `${say("effectOn")}: ${state.row < 0 ? say("whole") : apart(name(shown.rows[state.row]))}`;
+  }
   const title = () => `${where()}, ${say(shown.unit)}`;
   function where() {
     const of = (which, count) => shown[which] < 0 ? `${say(which)}: ${say("mean")}` : `${say(which)} ${shown[which] + 1} ${say("of")} ${count}`;
@@ -600,7 +687,7 @@
   let view = null;
   if (data.sentences[0].effects) {
     TABS.push("effects");
-    view = effectsView({ apart, bringIntoView, byId, current, element, inflate, name, number, options, say, select, shown: () => shown, state, where });
+    view = effectsView({ apart, bringIntoView, byId, current, element, inflate, languageOf, name, number, options, say, select, shown: () => shown, state, where });
   } else for (const id of ["tab-effects", "view-effects"]) byId(id).remove();
 
   function openTab(tab) {
@@ -619,6 +706,11 @@
     if (state.tab === "grid") fillGrid();
     if (state.tab === "table") fillTable();
     if (state.tab === "effects") view.draw();
+    paintHeading();
+  }
+  function paintHeading() {
+    byId("shown").textContent = `${say(state.tab)} — ${heading()}`;
+    paintKey();
   }
   /** Effects have a matrix of their own, whatever attention the other views show. */
   function turnTo(tab) {
@@ -665,7 +757,7 @@
   function fillIndex() {
     byId("index").hidden = data.sentences.length < 2;
     byId("index-list").replaceChildren(...data.sentences.map((sentence, i) => {
-      const item = document.createElement("li"), button = element("button", `${i + 1}. ${sentence.source || sentence.target}`);
+      const item = document.createElement("li"), button = element("button", `${i + 1}. ${visible(sentence.source || sentence.target)}`);
       button.type = "button";
       button.dir = "auto";
       button.setAttribute("aria-current", String(i === state.sentence));
@@ -692,11 +784,12 @@
   byId("language").addEventListener("change", (event) => { language = event.target.value; translatePage(); refresh(); });
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const setTheme = (theme) => { document.documentElement.dataset.theme = theme; if (shown) { paintWords(); draw(); } };
+  matchMedia("(forced-colors: active)").addEventListener("change", () => setTheme(document.documentElement.dataset.theme));
   dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
   byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
   let before = "";
-  addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; setTheme("light"); }); // paper is white
-  addEventListener("afterprint", () => setTheme(before));
+  addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; printing = true; setTheme("light"); }); // paper is white
+  addEventListener("afterprint", () => { printing = false; setTheme(before); });
   byId("play").addEventListener("click", () => (timer ? pause() : play()));
   byId("back").addEventListener("click", () => { pause(); step(-1); });
   byId("forward").addEventListener("click", () => { pause(); step(1); });
@@ -728,7 +821,9 @@
     const inside = (value, count) => Math.min(Math.max(value, 0), count - 1);
     select(inside(Math.max(state.row, 0) + (state.row < 0 ? 0 : by[0]), shown.rows.length), inside(Math.max(state.column, 0) + (state.column < 0 ? 0 : by[1]), shown.columns.length), { follows: true });
   });
-  addEventListener("resize", () => { if (state.tab === "columns" && shown) drawLines(); });
+  for (const side of ["source", "target"]) walkByArrows(byId(side), () => 1, () => 1);
+  for (const side of ["left", "right"]) walkByArrows(byId(side), () => 0, () => 1);
+  walkByArrows(byId("grid"), () => 1, () => Number(byId("grid").style.getPropertyValue("--heads")));
 
   Object.assign(state, data.start);
   document.documentElement.dataset.theme = dark.matches ? "dark" : "light";
