@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from regard import generation, prediction
+from regard.data.text_tokens import MASK
 from regard.decoding.options import SearchOptions
 from regard.errors import InputError, MissingDependencyError, ModelError, TextError
 from regard.generation import DEFAULT_GENERATION, Continuation, Scored
@@ -320,20 +321,23 @@ class Encoder(Model):
         return prediction.fill(self.engine, texts, count)
 
     def look(self, source: str, target: str | None = None) -> Look:
-        """What each token attends to, in every layer and head.
+        """What each token attends to, in every layer and head. `[MASK]` in the text is read as `fill` reads it.
 
         Raises:
             ModelError: the text is empty or longer than the model takes, or a translation was given.
         """
         if target is not None:
             raise self.refusal("attend to a translation")
-        source = source.strip()
-        read, limit = self.engine.tokens.encode(source), self.engine.max_length
-        if not source or len(read) > limit:
-            raise TextError(f"this text has {len(read):,} tokens, from 3 to {limit:,} were expected.", 0)
-        pieces = self.engine.tokens.pieces(read.ids)
-        real = [place for place, special in enumerate(read.special) if not special]
-        first, end = (real[0], real[-1] + 1) if real else (1, 1)
+        source, tokens, limit = source.strip(), self.engine.tokens, self.engine.max_length
+        has_mask = MASK in source and "mask" in tokens.special
+        read = tokens.encode_masked(source) if has_mask else tokens.encode(source)
+        # A mask is a special token too, but it stands in the text; those around it stand for no characters.
+        real = [place for place, span in enumerate(read.spans) if not read.special[place] or span[0] < span[1]]
+        around = len(read) - len(real)
+        if not real or len(read) > limit:
+            raise _wrong_length(len(real), 1, limit - around)
+        pieces = tokens.pieces(read.ids)
+        first, end = real[0], real[-1] + 1
         return Look(
             source_text=source,
             target_text="",
@@ -405,7 +409,8 @@ class LanguageModel(Model):
         before = tokens.before_text
         read_ids = ids if before is None else [before, *ids]
         if len(read_ids) < 2 or len(read_ids) > limit:
-            raise TextError(f"this text has {len(read_ids):,} tokens, from 2 to {limit:,} were expected.", 0)
+            added = len(read_ids) - len(ids)
+            raise _wrong_length(len(ids), 2 - added, limit - added)
         first, pieces = tokens.pieces(read_ids[:1])[0], tokens.pieces(read_ids[1:])
         spans = spans[len(spans) - len(pieces) :]
         end_id = tokens.id_of("end") if "end" in tokens.special else None
@@ -430,3 +435,8 @@ class LanguageModel(Model):
     def positions(self) -> dict[str, PositionVectors]:
         """What the model adds to token vectors to say where they stand."""
         return {side: PositionVectors(**facts) for side, facts in self.engine.positions().items()}
+
+
+def _wrong_length(found: int, least: int, most: int) -> TextError:
+    """The error for a text of too few or too many tokens, those that are added around it not counted."""
+    return TextError(f"this text has {found:,} token{'s' * (found != 1)}, from {least} to {most:,} were expected.", 0)
