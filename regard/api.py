@@ -155,6 +155,13 @@ class Model:
         """The error for what this kind of model cannot do."""
         return ModelError(f"{self.name or 'this model'}: is {self.kind}; it cannot {verb}.")
 
+    def without_attention(self, so: str) -> ModelError:
+        """The error for what a translator of this architecture cannot show."""
+        return ModelError(
+            f"{self.name or 'this model'}: a model of type {type(self.engine.model).__name__} has no attention to its "
+            f"source: {so}. Take one that attends, such as a transformer."
+        )
+
 
 class Translator(Model):
     """A model that reads a text and writes another."""
@@ -194,10 +201,7 @@ class Translator(Model):
                 )
         weights = self.engine.attention([source_ids], [target_ids])[0]
         if not weights:
-            raise ModelError(
-                f"a model of type {type(self.engine.model).__name__} has no attention to its source: what it knows of "
-                "the sentence went through one state."
-            )
+            raise self.without_attention("what it knows of the sentence went through one state")
         target_pieces = tokens.target_pieces(target_ids)
         target, spans = tokens.lay_out_target(target_ids)
         start, end = tokens.target_pieces([tokens.bos_id, tokens.eos_id])
@@ -249,7 +253,10 @@ class Translator(Model):
         """
         found = {side: PositionVectors(**facts) for side, facts in self.engine.positions().items()}
         if not found:
-            raise ModelError(f"a model of type {type(self.engine.model).__name__} has no position vectors.")
+            raise ModelError(
+                f"{self.name or 'this model'}: a model of type {type(self.engine.model).__name__} has no position "
+                "vectors. Take one that adds some, such as a transformer with trainable positions."
+            )
         if len(found) == 2 and np.array_equal(found["source"].vectors, found["target"].vectors):
             return {"source and target": found["source"]}
         return found
