@@ -457,7 +457,7 @@ def test_mistakes_at_the_shell(run: Command, folder: Path, tmp_path: Path) -> No
         (["translate", folder], "is a language model; it cannot translate"),
         (["predict", folder], "is a language model; it cannot predict labels"),
         (["align", folder, "world:5"], "is a language model; it cannot align words"),
-        (["heads", folder, "world:5", "--find", "next", "--dev", "world:5"], "tokens, the model takes 64. Leave"),
+        (["heads", folder, "world:5", "--find", "next", "--dev", "world:5"], "takes 64. Measure it on shorter texts"),
     ):
         found = run(*command, stdin="a\n")
         assert (found.status, found.out) == (2, ""), command
