@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from regard.api import Encoder, LanguageModel, Model
+from regard.api import Encoder, LanguageModel, Model, Translator
 from regard.config import one_of
-from regard.data import world
-from regard.data.filters import Filters, RowFilter
-from regard.data.pairs import as_sources, draw_world
-from regard.data.pairs import read as read_rows
-from regard.data.world import WorldPair
+from regard.counted_pairs import CountedPair, Links, read_counted, read_text, turned, turned_pair
+from regard.data.pairs import check_direction, is_world
 from regard.errors import ConfigError, DataError, ModelError, TextError
 from regard.evaluation import alignment
-from regard.evaluation.alignment import AlignmentScore, GoldPair, Link
+from regard.evaluation.alignment import AlignmentScore
 from regard.look import weights as look
 
 # How two directions are joined: by their weights, or by their links as `evaluation.alignment.symmetrize` says.
@@ -25,42 +22,6 @@ AGREEMENT = "agreement"
 SYMMETRIZATIONS = (AGREEMENT, *alignment.SYMMETRIZATIONS)
 _STRETCH_CELLS = 1_000_000  # of the weights of one head
 Groups = list[list[int]]
-Links = set[Link]
-
-
-@dataclass(frozen=True)
-class CountedPair:
-    """A sentence and its translation, with the words that links count."""
-
-    source: str
-    target: str
-    source_words: tuple[str, ...]  # each stands in the source, in this order
-    target_words: tuple[str, ...]
-    sure: frozenset[Link] = frozenset()  # gold; empty where there is none
-    possible: frozenset[Link] = frozenset()
-    where: str = ""  # file and line, for people
-
-    @classmethod
-    def of_text(cls, source: str, target: str, where: str = "") -> "CountedPair":
-        """Words are what stands between white space, as alignment files count them."""
-        return cls(source, target, tuple(source.split()), tuple(target.split()), where=where)
-
-    @property
-    def has_both_sides(self) -> bool:
-        """Whether there is anything to link."""
-        return bool(self.source_words and self.target_words)
-
-    @classmethod
-    def of_gold(cls, pair: GoldPair, where: str = "") -> "CountedPair":
-        """A hand-aligned pair; its tokens with single spaces between are the text."""
-        source, target = " ".join(pair.source), " ".join(pair.target)
-        return cls(source, target, pair.source, pair.target, pair.sure, pair.possible, where)
-
-    @classmethod
-    def of_world(cls, pair: WorldPair) -> "CountedPair":
-        """A pair of the built-in corpus, whose links are all sure."""
-        links = frozenset(pair.alignment)
-        return cls(pair.source, pair.target, pair.source_tokens, pair.target_tokens, links, links)
 
 
 @dataclass(frozen=True)
@@ -189,6 +150,80 @@ def _from_one(number: int | None) -> int | None:
     return number + 1 if number is not None and number >= 0 else number
 
 
+def align_data(
+    model: Model,
+    data: Sequence[str],
+    *,
+    gold: str = "",
+    dev: str = "",
+    reverse_model: Model | None = None,
+    reverse: bool = False,
+    languages: tuple[str, str] = ("", ""),
+    way: Way | None = None,
+    method: str = "argmax",
+    threshold: float | None = None,
+    symmetrization: str = AGREEMENT,
+    seeds: int = 0,
+    in_part: bool = False,
+    note: Callable[[str], None] = lambda text: None,
+) -> tuple[AlignReport, TextError | None]:
+    """Read DATA, or pairs with gold links, and align them.
+
+    Args:
+        data: pairs to align; empty: those of `gold`.
+        gold: hand-made alignments or world[:N], to score on.
+        dev: the same, to choose on; see `align_pairs`, as for what is not told here.
+        reverse: the model translates from the second side to the first, and `reverse_model` back.
+        languages: of the model's source and target, where its folder does not say them.
+        in_part: where a pair is longer than the model takes, align those before it.
+        note: hears which pairs cannot be used, and why.
+
+    Returns:
+        The report, its links as DATA has its sides, and what is wrong with the pair that it stops before, if it does.
+
+    Raises:
+        ModelError: a model does not translate, or has no attention to its source.
+        ConfigError: both models translate the same way.
+        DataError: it cannot be read, is not of the model's languages, or has no gold links to be scored on.
+        TextError: a pair is longer than the model takes.
+    """
+    for each in (model, reverse_model):
+        if each is not None and not isinstance(each, Translator):
+            raise each.refusal("align words")
+    if reverse_model is not None:
+        _check_directions(model, reverse_model)
+    source_language = languages[0] or model.engine.source_language
+    target_language = languages[1] or model.engine.target_language
+    worlds = [name for name in (gold, dev) if is_world(name)]
+    check_direction([*worlds, *data], source_language, target_language, reverse=reverse)
+    in_order = (target_language, source_language) if reverse else (source_language, target_language)
+    pairs = read_counted(gold, "test") if gold else read_text(data, *in_order, note)
+    if gold and not any(pair.sure for pair in pairs):
+        raise DataError(f"{gold}: no pair has a sure link (i-j); an error rate needs some. For links alone give DATA.")
+    dev_pairs = read_counted(dev, "dev") if dev else []
+    if reverse:
+        pairs, dev_pairs = ([turned_pair(pair) for pair in each] for each in (pairs, dev_pairs))
+    if empty := sum(not pair.has_both_sides for pair in pairs):
+        note(f"{empty:,} of {len(pairs):,} pairs could not be used; the line of links of each is empty.")
+    wrong = _first_too_long(model, pairs, reverse_model)
+    if wrong is not None and not (in_part and wrong.row):
+        raise wrong
+    report = align_pairs(
+        model,
+        pairs[: wrong.row] if wrong else pairs,
+        dev=dev_pairs,
+        way=way,
+        method=method,
+        threshold=threshold,
+        reverse_model=reverse_model,
+        symmetrization=symmetrization,
+        seeds=seeds,
+    )
+    if reverse:
+        report = dataclasses.replace(report, links=[turned(links) for links in report.links])
+    return report, wrong
+
+
 def align_pairs(
     model: Model,
     pairs: Sequence[CountedPair],
@@ -221,14 +256,16 @@ def align_pairs(
 
     one_of(symmetrization, SYMMETRIZATIONS, "symmetrization")
 
-    def one_way(model: Model, dev: Sequence[CountedPair]) -> tuple[Way, AlignmentScore | None]:
-        return choose(model, dev, **settings) if dev else (way or Way(), None)
+    def one_way(
+        model: Model, dev: Sequence[CountedPair], pairs: Sequence[CountedPair]
+    ) -> tuple[Way, AlignmentScore | None]:
+        return choose(model, dev, **settings) if dev else (_from_the_start(model, pairs, way or Way()), None)
 
     def both_ways(model: Model, reverse: Model | None) -> tuple[list[Links], Way, Way | None, AlignmentScore | None]:
-        chosen, dev_score = one_way(model, dev)
+        chosen, dev_score = one_way(model, dev, pairs)
         if reverse is None:
             return align(model, pairs, chosen, **settings), chosen, None, dev_score
-        reverse_way, _ = one_way(reverse, turned_dev)
+        reverse_way, _ = one_way(reverse, turned_dev, turned_pairs)
         if symmetrization == AGREEMENT:
             weights = zip(_read(model, pairs, chosen), _read(reverse, turned_pairs, reverse_way), strict=True)
             agreed = [alignment.agreement(there, back) for there, back in weights]
@@ -259,6 +296,23 @@ def align_pairs(
     return AlignReport(spread, chosen, reverse_way, joined, dev_score, scored, rates)
 
 
+def _from_the_start(model: Model, pairs: Sequence[CountedPair], way: Way) -> Way:
+    """The same way with layer and head counted from the start, for people to read which they were.
+
+    Raises:
+        InputError: there is no such layer or head.
+    """
+    if not pairs or all(number is None or number >= 0 for number in (way.layer, way.head)):
+        return way
+    weights = next(word_weights(model, pairs[:1]))  # (layers, heads, T, S)
+    way.of(weights)  # a layer or head that is not there
+    layer, head = (
+        number if number is None else number % count
+        for number, count in zip((way.layer, way.head), weights.shape[:2], strict=True)
+    )
+    return dataclasses.replace(way, layer=layer, head=head)
+
+
 def untrained(model: Model, seed: int) -> Model:
     """The same model with the random weights that training would begin with."""
     import torch
@@ -268,68 +322,7 @@ def untrained(model: Model, seed: int) -> Model:
         return type(model)(model.engine.untrained(), f"{model.name}, untrained")
 
 
-def read_counted(name: str, split: world.Split) -> list[CountedPair]:
-    """Pairs with gold links: a file of hand-made alignments, or world[:N].
-
-    Raises:
-        DataError: no such file, or not of that form.
-    """
-    if (drawn := draw_world([name], split)) is not None:
-        return [CountedPair.of_world(pair) for pair in drawn]
-    return [CountedPair.of_gold(pair, f"{name}:{line}") for line, pair in enumerate(alignment.read_gold(name), 1)]
-
-
-def read_text(
-    data: Sequence[str],
-    source_language: str = "",
-    target_language: str = "",
-    note: Callable[[str], None] = lambda text: None,
-) -> list[CountedPair]:
-    """DATA whose words are to be aligned: for every line, or unit, a pair. One that cannot be used has no words.
-
-    Args:
-        note: hears how many cannot be used, and why, if there are any.
-
-    Raises:
-        DataError: it cannot be read, or no pair can be used.
-    """
-    sources = as_sources(data)
-    row_filter = RowFilter(Filters.none(), [source.name for source in sources])
-    rows = read_rows(sources, source_language or None, target_language or None, split="test")
-    pairs = [
-        CountedPair.of_text(row.source, row.target, sources[number].where(row.line))
-        if reason is None
-        else CountedPair.of_text("", "")
-        for number, row, reason in row_filter.apply(rows)
-    ]
-    total = row_filter.report.total
-    if not total.used:
-        names = ", ".join(source.name for source in sources)
-        raise DataError(f"{names}: no pair can be used ({total.line()}). Give pairs that have two sides.")
-    if total.skipped:
-        note(total.line())
-    return pairs
-
-
-def turned(links: Links) -> Links:
-    """The links of a model that translates the other way, as (source, target) of this one."""
-    return {(source, target) for target, source in links}
-
-
-def turned_pair(pair: CountedPair) -> CountedPair:
-    """The pair as a model that translates the other way sees it."""
-    return CountedPair(
-        pair.target,
-        pair.source,
-        pair.target_words,
-        pair.source_words,
-        frozenset(turned(set(pair.sure))),
-        frozenset(turned(set(pair.possible))),
-        pair.where,
-    )
-
-
-def check_directions(model: Model, reverse_model: Model) -> None:
+def _check_directions(model: Model, reverse_model: Model) -> None:
     """Refuse two models that translate the same way.
 
     Raises:
@@ -343,7 +336,7 @@ def check_directions(model: Model, reverse_model: Model) -> None:
         )
 
 
-def first_too_long(model: Model, pairs: Sequence[CountedPair], reverse_model: Model | None = None) -> TextError | None:
+def _first_too_long(model: Model, pairs: Sequence[CountedPair], reverse_model: Model | None = None) -> TextError | None:
     """What is wrong with the first pair that a model cannot take whole; its `row` says which that is.
 
     Raises:
@@ -391,7 +384,7 @@ def _word_weights(model: Model, pairs: Sequence[CountedPair]) -> Iterator[tuple[
     for some in stretches(lengths):
         for pair, weights in zip(pairs[some], model.engine.attention(sources[some], targets[some]), strict=True):
             if "cross" not in weights:
-                raise ModelError("this model has no attention to its source: there is nothing to align with.")
+                raise model.without_attention("there is nothing to align with")
             groups = _pieces(model, pair)
             rows = weights["cross"]  # one a target piece, and one for the end
             yield (
@@ -404,7 +397,10 @@ def _word_posteriors(model: Model, pairs: Sequence[CountedPair]) -> Iterator[np.
     """For each pair, (target words, source words), what `TorchEngine.posterior` gives its pieces."""
     sources, targets, _ = _encoded(model, pairs)
     for row, pair in enumerate(pairs):
-        (rows,) = model.engine.posterior(sources[row : row + 1], targets[row : row + 1])
+        try:
+            (rows,) = model.engine.posterior(sources[row : row + 1], targets[row : row + 1])
+        except ModelError as error:
+            raise model.without_attention("there is nothing to align with") from error
         yield alignment.words_from_pieces(rows[:-1], *_pieces(model, pair))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from regard import generation, prediction
+from regard.data.text_tokens import MASK
 from regard.decoding.options import SearchOptions
 from regard.errors import InputError, MissingDependencyError, ModelError, TextError
 from regard.generation import DEFAULT_GENERATION, Continuation, Scored
@@ -154,6 +155,13 @@ class Model:
         """The error for what this kind of model cannot do."""
         return ModelError(f"{self.name or 'this model'}: is {self.kind}; it cannot {verb}.")
 
+    def without_attention(self, so: str) -> ModelError:
+        """The error for what a translator of this architecture cannot show."""
+        return ModelError(
+            f"{self.name or 'this model'}: a model of type {type(self.engine.model).__name__} has no attention to its "
+            f"source: {so}. Take one that attends, such as a transformer."
+        )
+
 
 class Translator(Model):
     """A model that reads a text and writes another."""
@@ -193,10 +201,7 @@ class Translator(Model):
                 )
         weights = self.engine.attention([source_ids], [target_ids])[0]
         if not weights:
-            raise ModelError(
-                f"a model of type {type(self.engine.model).__name__} has no attention to its source: what it knows of "
-                "the sentence went through one state."
-            )
+            raise self.without_attention("what it knows of the sentence went through one state")
         target_pieces = tokens.target_pieces(target_ids)
         target, spans = tokens.lay_out_target(target_ids)
         start, end = tokens.target_pieces([tokens.bos_id, tokens.eos_id])
@@ -250,7 +255,10 @@ class Translator(Model):
         """
         found = {side: PositionVectors(**facts) for side, facts in self.engine.positions().items()}
         if not found:
-            raise ModelError(f"a model of type {type(self.engine.model).__name__} has no position vectors.")
+            raise ModelError(
+                f"{self.name or 'this model'}: a model of type {type(self.engine.model).__name__} has no position "
+                "vectors. Take one that adds some, such as a transformer with trainable positions."
+            )
         if len(found) == 2 and np.array_equal(found["source"].vectors, found["target"].vectors):
             return {"source and target": found["source"]}
         return found
@@ -322,20 +330,23 @@ class Encoder(Model):
         return prediction.fill(self.engine, texts, count)
 
     def look(self, source: str, target: str | None = None) -> Look:
-        """What each token attends to, in every layer and head.
+        """What each token attends to, in every layer and head. `[MASK]` in the text is read as `fill` reads it.
 
         Raises:
             ModelError: the text is empty or longer than the model takes, or a translation was given.
         """
         if target is not None:
             raise self.refusal("attend to a translation")
-        source = source.strip()
-        read, limit = self.engine.tokens.encode(source), self.engine.max_length
-        if not source or len(read) > limit:
-            raise TextError(f"this text has {len(read):,} tokens, from 3 to {limit:,} were expected.", 0)
-        pieces = self.engine.tokens.pieces(read.ids)
-        real = [place for place, special in enumerate(read.special) if not special]
-        first, end = (real[0], real[-1] + 1) if real else (1, 1)
+        source, tokens, limit = source.strip(), self.engine.tokens, self.engine.max_length
+        has_mask = MASK in source and "mask" in tokens.special
+        read = tokens.encode_masked(source) if has_mask else tokens.encode(source)
+        # A mask is a special token too, but it stands in the text; those around it stand for no characters.
+        real = [place for place, span in enumerate(read.spans) if not read.special[place] or span[0] < span[1]]
+        around = len(read) - len(real)
+        if not real or len(read) > limit:
+            raise _wrong_length(len(real), 1, limit - around)
+        pieces = tokens.pieces(read.ids)
+        first, end = real[0], real[-1] + 1
         return Look(
             source_text=source,
             target_text="",
@@ -407,7 +418,8 @@ class LanguageModel(Model):
         before = tokens.before_text
         read_ids = ids if before is None else [before, *ids]
         if len(read_ids) < 2 or len(read_ids) > limit:
-            raise TextError(f"this text has {len(read_ids):,} tokens, from 2 to {limit:,} were expected.", 0)
+            added = len(read_ids) - len(ids)
+            raise _wrong_length(len(ids), 2 - added, limit - added)
         first, pieces = tokens.pieces(read_ids[:1])[0], tokens.pieces(read_ids[1:])
         spans = spans[len(spans) - len(pieces) :]
         end_id = tokens.id_of("end") if "end" in tokens.special else None
@@ -432,3 +444,8 @@ class LanguageModel(Model):
     def positions(self) -> dict[str, PositionVectors]:
         """What the model adds to token vectors to say where they stand."""
         return {side: PositionVectors(**facts) for side, facts in self.engine.positions().items()}
+
+
+def _wrong_length(found: int, least: int, most: int) -> TextError:
+    """The error for a text of too few or too many tokens, those that are added around it not counted."""
+    return TextError(f"this text has {found:,} token{'s' * (found != 1)}, from {least} to {most:,} were expected.", 0)

@@ -201,11 +201,11 @@ def report_lines(contestants: Sequence[Contestant]) -> list[str]:
     ]
     labels = [row.label for row in contestants[0].lengths]
     counts = [row.n for row in contestants[0].lengths]
-    lines += ["", "BLEU by source words" + "".join(f"{label:>18}" for label in labels)]
-    lines.append(f"{'  sentences':<20}" + "".join(f"{count:>18,}" for count in counts))
+    lines += ["", "BLEU by source words" + "".join(f"{label:>22}" for label in labels)]
+    lines.append(f"{'  sentences':<20}" + "".join(f"{count:>22,}" for count in counts))
     for contestant in contestants:
         cells = [_interval(row) for row in contestant.lengths]
-        lines.append(f"{'  ' + contestant.arch:<20}" + "".join(f"{cell:>18}" for cell in cells))
+        lines.append(f"{'  ' + contestant.arch:<20}" + "".join(f"{cell:>22}" for cell in cells))
     if any(contestant.speed for contestant in contestants):
         keys = sorted(contestants[0].speed, key=lambda key: (key[1], key[0]))
         lines += ["", "training, tokens a second, by sentence length x batch"]
@@ -264,7 +264,7 @@ def to_json(contestants: Sequence[Contestant]) -> list[dict[str, Any]]:
 def _interval(row: LengthRow) -> str:
     if row.bleu is None or row.low is None or row.high is None:
         return ""
-    return f"{row.bleu:.1f} [{row.low:.0f}, {row.high:.0f}]"
+    return f"{row.bleu:.1f} [{row.low:.1f}, {row.high:.1f}]"
 
 
 def _made_up_batch(length: int, batch_size: int, vocab_size: int, random: torch.Generator) -> Batch:

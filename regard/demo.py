@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from regard import aligning
-from regard.aligning import CountedPair, Way
+from regard.aligning import Way
 from regard.api import Model, load
 from regard.compare import quality_panel, read_log, train_one
+from regard.counted_pairs import CountedPair
 from regard.data import world
 from regard.data.pairs import PairSet
 from regard.data.world import WorldPair

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from regard.aligning import CountedPair, read_text, turned_pair
 from regard.api import LanguageModel, Model
+from regard.counted_pairs import CountedPair, read_text, turned_pair
 from regard.data import antecedents, world
 from regard.data.antecedents import ResolvedFile, ResolvedText
 from regard.data.pairs import check_direction, draw_world, path_and_weight

@@ -40,6 +40,13 @@ FINDABLE = {
     "repeated": "repeated",
     "alignment": "aligned",
 }
+# What a map of a measure says of its numbers; how many words or pronouns they are of stands behind it.
+_UNITS = {
+    "antecedent": "share of pronouns",
+    "candidate": "share of pronouns",
+    "distance": "in words, mean over words",
+    "spread": "in bits, mean over words",
+}
 _NUM_RANKED = 5  # heads that are shown of those that were chosen from
 ABOUT_PRONOUNS = ("coreference", "candidate")
 _OF_LANGUAGE_MODELS = ("previous", "repeated")
@@ -61,6 +68,7 @@ class HeadRoles:
     layer: int  # from 0
     head: int
     measures: dict[str, float]
+    counts: dict[str, int]  # of each measure the words or pronouns whose mean it is
 
     @property
     def name(self) -> str:
@@ -72,7 +80,7 @@ class HeadRoles:
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
-        return {**self.place(), "measures": self.measures}
+        return {**self.place(), "measures": self.measures, "counts": self.counts}
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,13 @@ def measure(model: Model, examples: Sequence[Example]) -> list[HeadRoles]:
                 totals[kind] = _Totals(words.shape[:2])
             _add(totals[kind], kind, words, special, example)
     return [
-        HeadRoles(kind, layer, head, {name: float(values[layer, head]) for name, values in found.items()})
+        HeadRoles(
+            kind,
+            layer,
+            head,
+            {name: float(values[layer, head]) for name, values in found.items()},
+            totals[kind].counts,
+        )
         for kind in KINDS
         if kind in totals
         for found in [totals[kind].means()]
@@ -213,7 +227,7 @@ def table(roles: Sequence[HeadRoles]) -> list[str]:
 
 
 def draw(roles: Sequence[HeadRoles], path: Path, *, title: str = "", note: str = "") -> None:
-    """A map of layers and heads for each kind and measure.
+    """A map of layers and heads for each kind and measure, with its unit and how many words or pronouns it is of.
 
     Raises:
         InputError, MissingDependencyError, StorageError: see `look.style.picture`.
@@ -223,10 +237,12 @@ def draw(roles: Sequence[HeadRoles], path: Path, *, title: str = "", note: str =
     for kind in dict.fromkeys(each.kind for each in roles):
         for name in MEASURES:
             of_kind = [each for each in roles if each.kind == kind and name in each.measures]
-            if of_kind:
-                maps[f"{kind}: {name}"] = np.full((layers, heads), np.nan)
+            if not of_kind:
+                continue
+            unit = _UNITS.get(name, "weight, mean over words")
+            values = maps[f"{kind}: {name}\n{unit} ({of_kind[0].counts[name]:,})"] = np.full((layers, heads), np.nan)
             for each in of_kind:
-                maps[f"{kind}: {name}"][each.layer, each.head] = each.measures[name]
+                values[each.layer, each.head] = each.measures[name]
     draw_roles(maps, path, title=title, note=f"{note}. Rows are layers, columns are heads.")
 
 
@@ -263,7 +279,7 @@ class _Totals:
     def __init__(self, shape: tuple[int, ...]):
         self.shape = shape
         self.sums: dict[str, np.ndarray] = {}
-        self.counts: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
 
     def add(self, name: str, values: np.ndarray) -> None:
         """Values (layers, heads, rows)."""
@@ -344,7 +360,7 @@ def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[st
         found = model.engine.attention(sources[some], targets[some] if targets else None)
         for weights, each, (_, spans) in zip(found, examples[some], read_sources[some], strict=True):
             if not weights:
-                raise ModelError(_no_heads(model, each))
+                raise _no_heads(model, each)
             source = _groups(spans, each.source, each.source_words)
             target = _groups(tokens.target_spans(each.target), each.target, each.target_words) if each.target else []
             read = [[piece + 1 for piece in group] for group in target]  # the start of the sentence stands before
@@ -383,19 +399,21 @@ def _text_weights(
 def _check_length(example: Example, length: int, limit: int) -> None:
     if length > limit:
         where = f"{example.where}: " if example.where else ""
-        raise ModelError(
-            f"{where}a text or pair has {length:,} tokens, the model takes {limit:,}. Leave such ones out."
+        # Of the built-in corpus, whose pairs stand in no file, none can be left out.
+        todo = (
+            "Leave such ones out." if where else "Measure it on shorter texts, or take a model that reads longer ones."
         )
+        raise ModelError(f"{where}a text or pair has {length:,} tokens, the model takes {limit:,}. {todo}")
 
 
-def _no_heads(model: Model, example: Example) -> str:
+def _no_heads(model: Model, example: Example) -> ModelError:
     if example.target is None:
-        return (
+        return ModelError(
             f"{model.name}: a model of type {type(model.engine.model).__name__} has no attention within its source, "
             "and these texts have no translation to attend from. Measure it on pairs, such as world:1000, or take a "
             "model whose encoder attends."
         )
-    return "this model has no attention: it has no heads to measure."
+    return model.without_attention("it has no heads to measure")
 
 
 def _groups(spans: Sequence[tuple[int, int]], text: str, words: Sequence[str]) -> Groups:

@@ -11,8 +11,9 @@ import pytest
 from command_line import Command
 
 from regard import aligning
-from regard.aligning import CountedPair, Way
+from regard.aligning import Way
 from regard.api import Model
+from regard.counted_pairs import CountedPair
 from regard.data import world
 from regard.errors import ConfigError, DataError, ModelError
 
@@ -419,6 +420,22 @@ def test_sides_that_are_the_models_languages_the_other_way_round(run: Command, t
     assert run("align", model, tmp_path / "my.tmx").out == run("align", model, tmp_path / "my.tsv").out, "read by name"
 
 
+def test_a_layer_from_the_end_is_told_by_its_number(run: Command, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tiny_model import make_folder
+
+    model = make_folder(tmp_path / "model", max_length=400)
+    other = make_folder(tmp_path / "other", max_length=400, num_layers=3)
+    from_end = run("align", model, "--gold", "world:3", "--layer", -1, "--head", -2, "--reverse-model", other)
+    assert from_end.lines[0] == "read from: layer 2, head 1, predicting the word"
+    assert from_end.lines[1].startswith("and from the other direction: layer 3, head 1, predicting the word; joined")
+    assert run("align", model, "--gold", "world:3", "--layer", -1).out == (
+        run("align", model, "--gold", "world:3", "--layer", 2).out
+    )
+    way = json.loads(run("align", model, "world:3", "--layer", -1, "--json").out)["way"]
+    assert (way["layer"], way["head"]) == (2, None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -433,6 +450,10 @@ def test_sides_that_are_the_models_languages_the_other_way_round(run: Command, t
         (["--gold", "world:3", "--layer", 7], "has 2 layers; there is no layer 7"),
         (["--gold", "world:3", "--head", 7], "has 2 heads; there is no head 7"),
         (["--gold", "world:3", "--untrained", -1], "--untrained"),
+        (["world:3", "--untrained", 1], "--untrained: says nothing of alignments without --dev and --gold. Leave it"),
+        (["world:3", "--dev", "world:3", "--untrained", 0], "--untrained: says nothing of alignments without --dev"),
+        (["--gold", "world:3", "--untrained", 3], "--untrained: says nothing of alignments without --dev and --gold"),
+        (["--gold", "world:3", "--layer", -3], "has 2 layers; there is no layer -3"),
     ],
 )
 def test_mistakes(run: Command, model: Path, arguments: list[object], message: str) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tiny_model import SOURCES, TARGETS, make_encoder_folder, make_folder
+from tiny_model import SOURCES, TARGETS, make_encoder, make_encoder_folder, make_folder, make_text_tokens
 
 import regard
 from regard import SearchOptions
+from regard.api import Encoder
+from regard.engines.encoder import EncoderEngine
 from regard.errors import ModelError, RegardError
 
 
@@ -133,7 +135,8 @@ def test_recurrent_models_have_one_head(tmp_path: Path, arch: str) -> None:
 
 
 def test_the_rnn_has_no_attention(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="a model of type RNN has no attention to its source: what it knows"):
+    message = "^rnn: a model of type RNN has no attention to its source: what it knows .* Take one that attends"
+    with pytest.raises(ModelError, match=message):
         regard.load(make_folder(tmp_path / "rnn", "rnn")).look(SOURCES[0])
 
 
@@ -155,13 +158,36 @@ def test_an_encoder_shows_what_it_attends_to(encoder: regard.Model) -> None:
     assert matrix.title.startswith("encoder self-attention")
 
 
+def test_an_encoder_is_shown_reading_its_mask(encoder: regard.Model) -> None:
+    tokens = encoder.engine.tokens
+    for text, words in (
+        ("the [MASK] sees.", ("the", "[MASK]", "sees", ".")),
+        ("[MASK] [MASK]s", ("[MASK]", "[MASK]", "s")),
+        ("[MASK]", ("[MASK]",)),
+        ("the dog sees [MASK]", ("the", "dog", "sees", "[MASK]")),
+    ):
+        found = encoder.look(text)
+        assert found.source.words == ("[CLS]", *words, "[SEP]")
+        assert found.source.special == (True, *[False] * len(words), True)
+        assert found.source.pieces == tuple(tokens.pieces(tokens.encode_masked(text).ids))
+        weights = encoder.engine.attention([tokens.encode_masked(text).ids])[0]["encoder"]
+        np.testing.assert_array_equal(found.weights["encoder"], weights)
+
+
+def test_an_encoder_without_masks_reads_the_letters(tmp_path: Path) -> None:
+    tokens = make_text_tokens(tmp_path)
+    del tokens.special["mask"]
+    model = Encoder(EncoderEngine(make_encoder(tokens), tokens))
+    assert len(model.look("the [MASK]").source.pieces) > 4
+
+
 def test_an_encoder_refuses_what_it_cannot_do(encoder: regard.Model) -> None:
     for message, call in (
         ("bert: is an encoder; it cannot translate", lambda: encoder.translate("the cat")),
         ("it cannot attend to a translation", lambda: encoder.look("the cat", "o gato")),
         ("it cannot say what a word's absence changes", lambda: encoder.effects(encoder.look("the cat"))),
-        ("this text has 2 tokens, from 3 to 43", lambda: encoder.look(" ")),
-        ("this text has 62 tokens, from 3 to 43", lambda: encoder.look("cat " * 60)),
+        ("this text has 0 tokens, from 1 to 41 were", lambda: encoder.look(" ")),
+        ("this text has 60 tokens, from 1 to 41 were", lambda: encoder.look("cat " * 60)),
     ):
         with pytest.raises(ModelError, match=message):
             call()

@@ -82,7 +82,7 @@ def test_tables_for_people() -> None:
     table = lines[4:8]
     assert table[0].split()[4:] == ["1-10", "11-20", ">20"]
     assert table[1].split() == ["sentences", "1,200", "0", "5"]
-    assert table[2].split() == ["rnn", "30.0", "[28,", "32]", "100.0", "[100,", "100]"]
+    assert table[2].split() == ["rnn", "30.0", "[28.0,", "32.0]", "100.0", "[100.0,", "100.0]"]
     assert len({len(line) for line in table}) == 1
     assert lines[9] == "training, tokens a second, by sentence length x batch"
     assert lines[10].split() == ["10", "x", "8", "10", "x", "64"]

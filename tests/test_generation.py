@@ -310,7 +310,7 @@ def test_looking_without_a_mark_before_or_after_the_text(tokens: ByteTokens) -> 
     assert found.log_probs == pytest.approx(model.score("x cats sing").log_probs, abs=1e-5)
     with pytest.raises(InputError, match="'a' has too few tokens"):
         model.score("a")
-    with pytest.raises(ModelError, match="this text has 1 tokens, from 2 to 64 were expected"):
+    with pytest.raises(ModelError, match="this text has 1 token, from 2 to 64 were expected"):
         model.look("a")
 
 
@@ -321,7 +321,8 @@ def test_a_language_model_refuses_what_it_cannot_do(model: regard.Model) -> None
         ("it cannot predict labels", lambda: model.predict(["the cat"])),
         ("it cannot attend to a translation", lambda: model.look("the cat", "o gato")),
         ("it cannot say what a word's absence changes", lambda: model.effects(model.look("the cat"))),
-        ("this text has 71 tokens, from 2 to 64", lambda: model.look("x" * 70)),
+        ("this text has 70 tokens, from 1 to 63 were", lambda: model.look("x" * 70)),
+        ("this text has 0 tokens, from 1 to 63 were", lambda: model.look("")),
     ):
         with pytest.raises(ModelError, match=message):
             call()
@@ -456,7 +457,7 @@ def test_mistakes_at_the_shell(run: Command, folder: Path, tmp_path: Path) -> No
         (["translate", folder], "is a language model; it cannot translate"),
         (["predict", folder], "is a language model; it cannot predict labels"),
         (["align", folder, "world:5"], "is a language model; it cannot align words"),
-        (["heads", folder, "world:5", "--find", "next", "--dev", "world:5"], "tokens, the model takes 64. Leave"),
+        (["heads", folder, "world:5", "--find", "next", "--dev", "world:5"], "takes 64. Measure it on shorter texts"),
     ):
         found = run(*command, stdin="a\n")
         assert (found.status, found.out) == (2, ""), command

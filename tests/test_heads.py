@@ -116,6 +116,28 @@ def test_measures_of_planted_heads(planted: Any) -> None:
     assert "candidate" not in found["decoder 1.1"]
 
 
+def test_the_picture_says_units_and_how_many(planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    found: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *arguments, **options: found.append(self))
+    heads.draw(heads.measure(planted, [PAIR, PAIR, WITHOUT_GOLD]), tmp_path / "a.png", title="planted")
+    titles = [axes.get_title(loc="left") for axes in found[0].axes]
+    for title in (
+        "cross: aligned\nweight, mean over words (8)",
+        "cross: antecedent\nshare of pronouns (2)",
+        "encoder: candidate\nshare of pronouns (2)",
+        "encoder: previous\nweight, mean over words (12)",
+        "encoder: distance\nin words, mean over words (15)",
+        "decoder: spread\nin bits, mean over words (15)",
+    ):
+        assert title in titles
+    found[0].draw_without_rendering()
+    places = [axes._left_title.get_window_extent() for axes in found[0].axes]
+    assert not any(first.overlaps(second) for first, second in itertools.combinations(places, 2))
+
+
 def test_means_are_over_rows_and_sentences() -> None:
     uniform = np.full((1, 1, 6, 6), 1 / 6, dtype=np.float32)
     (roles,) = heads.measure(model_of({"encoder": uniform}), [PAIR, WITHOUT_GOLD])
@@ -298,13 +320,17 @@ def test_mistakes(run: Command, model: Path, tmp_path: Path) -> None:
         assert message in found.err
     rnn = run("heads", make_folder(tmp_path / "rnn", "rnn", max_length=400), "world:2")
     assert rnn.status == 2
-    assert "this model has no attention: it has no heads to measure" in rnn.err
+    assert "rnn: a model of type RNN has no attention to its source: it has no heads to measure. Take one" in rnn.err
 
 
 def test_a_pair_the_model_cannot_take_is_refused(planted: Any) -> None:
     planted.engine.max_length = 5
-    with pytest.raises(ModelError, match="a text or pair has 6 tokens, the model takes 5"):
+    with pytest.raises(
+        ModelError, match=r"^a text or pair has 6 tokens, the model takes 5. Measure it on shorter texts"
+    ):
         heads.measure(planted, [PAIR])
+    with pytest.raises(ModelError, match=r"^a.tsv:3: a text or pair has 6 tokens, the model takes 5. Leave such ones"):
+        heads.measure(planted, [replace(PAIR, where="a.tsv:3")])
 
 
 @pytest.mark.parametrize("settings", [{}, SPARSE], ids=["bert", "bigbird"])

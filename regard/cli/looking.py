@@ -5,14 +5,13 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from regard.cli.options import FromOption, JsonOption, ReverseOption, ToOption, check_text, refuse_options, say
-from regard.errors import ConfigError, DataError, InputError, TextError
+from regard.errors import ConfigError, InputError, TextError
 from regard.formats.files import exists
 from regard.streams import refuse_overwriting, stdin_chunks, writer
 
@@ -56,8 +55,10 @@ def look(
 
     check_text(*(text or []), target)
     is_page = out is not None and out.suffix.lower() in (".html", ".htm")
-    if out is not None:
-        (page.check if is_page else style.check)(out)  # a mistake shows before the long work
+    if out is not None and is_page:  # a mistake shows before the long work
+        page.check(out)
+    elif out is not None:
+        style.check(out, or_page=not positions)
     if layer == 0 or head == 0:
         raise ConfigError("--layer and --head count from 1; leave them out for the mean.")
     if positions:
@@ -221,7 +222,10 @@ def align(
             help="With --reverse-model: agreement (if nothing is said), intersection, union or grow-diag-final-and."
         ),
     ] = "",
-    untrained: Annotated[int, typer.Option(min=0, help="Models with random weights to make the same choice over.")] = 3,
+    untrained: Annotated[
+        int | None,
+        typer.Option(min=0, help="With --dev and --gold, models with random weights to make the same choice over (3)."),
+    ] = None,
     reverse: Annotated[
         bool,
         typer.Option("--reverse", help="MODEL translates from the second side to the first, --reverse-model back."),
@@ -236,26 +240,17 @@ def align(
     Example: regard align runs/mine --dev dev.gold.tsv --gold test.gold.tsv
     """
     import regard.api
-    from regard.aligning import (
-        AGREEMENT,
-        SYMMETRIZATIONS,
-        Way,
-        align_pairs,
-        check_directions,
-        first_too_long,
-        read_counted,
-        read_text,
-        turned,
-        turned_pair,
-    )
+    from regard.aligning import AGREEMENT, SYMMETRIZATIONS, Way, align_data
     from regard.config import one_of
-    from regard.data.pairs import check_apart, check_direction, files_of, is_world
+    from regard.data.pairs import check_apart, files_of
     from regard.evaluation.alignment import format_links
 
     if symmetrize:
         one_of(symmetrize, SYMMETRIZATIONS, "symmetrization")
     if reverse_model is None:
         refuse_options("one direction alone", {"symmetrize": symmetrize})
+    if not (dev and gold):
+        refuse_options("alignments without --dev and --gold", {"untrained": untrained is not None})
     if bool(data) == bool(gold):
         raise InputError("align takes pairs to align (DATA), or pairs with gold links to be scored on (--gold).")
     if dev and (layer, head, shifted, posterior) != (None, None, False, False):
@@ -267,41 +262,22 @@ def align(
     check_apart([dev] if dev else [], [gold] if gold else data or [])
     if out is not None:
         refuse_overwriting(out, files_of(filter(None, [*(data or []), gold, dev])))
-    loaded, other = regard.api.load(model), regard.api.load(reverse_model) if reverse_model else None
-    for each in (loaded, other):
-        if each is not None and not isinstance(each, regard.api.Translator):
-            raise each.refusal("align words")
-    if other is not None:
-        check_directions(loaded, other)
-    known = loaded.engine.source_language, loaded.engine.target_language
-    languages = source_language or known[0], target_language or known[1]
-    worlds = [name for name in (gold, dev) if is_world(name)]
-    check_direction([*worlds, *(data or [])], *languages, reverse=reverse)
-    in_order = languages[::-1] if reverse else languages
-    pairs = read_counted(gold, "test") if gold else read_text(data or [], *in_order, say)
-    if gold and not any(pair.sure for pair in pairs):
-        raise DataError(f"{gold}: no pair has a sure link (i-j); an error rate needs some. For links alone give DATA.")
-    dev_pairs = read_counted(dev, "dev") if dev else []
-    if reverse:
-        pairs, dev_pairs = ([turned_pair(pair) for pair in each] for each in (pairs, dev_pairs))
-    if empty := sum(not pair.has_both_sides for pair in pairs):
-        say(f"{empty:,} of {len(pairs):,} pairs could not be used; the line of links of each is empty.")
-    wrong = first_too_long(loaded, pairs, other)
-    if wrong is not None and (gold or as_json or not wrong.row):
-        raise wrong
-    report = align_pairs(
-        loaded,
-        pairs[: wrong.row] if wrong else pairs,
-        dev=dev_pairs,
+    report, wrong = align_data(
+        regard.api.load(model),
+        data or [],
+        gold=gold,
+        dev=dev,
+        reverse_model=regard.api.load(reverse_model) if reverse_model else None,
+        reverse=reverse,
+        languages=(source_language, target_language),
         way=Way(_from_zero(layer), _from_zero(head), shifted, posterior),
         method=method,
         threshold=threshold,
-        reverse_model=other,
         symmetrization=symmetrize or AGREEMENT,
-        seeds=untrained,
+        seeds=3 if untrained is None else untrained,
+        in_part=not (gold or as_json),
+        note=say,
     )
-    if reverse:  # links are told as DATA has its sides
-        report = replace(report, links=[turned(links) for links in report.links])
     if out is not None or not (gold or as_json):
         with writer(out) as write:
             for links in report.links:

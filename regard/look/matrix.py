@@ -8,6 +8,7 @@ import numpy as np
 from regard.errors import ShapeError
 from regard.look import style
 from regard.look.terminal import visible
+from regard.look.words import graphemes
 
 _CELL = 0.34  # inches
 _LONGEST_SIDE = 27.0  # inches of cells; smaller ones where there are more tokens
@@ -85,4 +86,5 @@ def draw_matrix(
 
 def _shown(token: str) -> str:
     text = visible(" ".join(token.replace("▁", " ").split())) or "␣"  # SVG is no XML with control characters in it
-    return text if len(text) <= _LONGEST_TOKEN else text[: _LONGEST_TOKEN - 1] + "…"
+    letters = graphemes(text)
+    return text if len(letters) <= _LONGEST_TOKEN else "".join(letters[: _LONGEST_TOKEN - 1]) + "…"

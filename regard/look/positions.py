@@ -58,7 +58,7 @@ def draw_positions(sides: Mapping[str, PositionVectors], path: Path, *, title: s
     Raises:
         InputError, MissingDependencyError, StorageError: see `look.style.picture`.
     """
-    with style.picture(path, 9.6, 3.1 * len(sides)) as figure:
+    with style.picture(path, 11.4, 3.1 * len(sides)) as figure:
         for row, (side, found) in enumerate(sides.items()):
             maps = {
                 f"{side}: {found.kind} positions": found.vectors[:SHOWN],
@@ -84,7 +84,8 @@ def draw_positions(sides: Mapping[str, PositionVectors], path: Path, *, title: s
             axes.tick_params(length=0, labelsize=8)
             for edge in ("top", "right", "left"):
                 axes.spines[edge].set_visible(False)
-            axes.legend(frameon=False, fontsize=8)
+            # Beside the axes: curves may run anywhere in them.
+            axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
         style.write_title(figure, title)
         style.write_note(
             figure,

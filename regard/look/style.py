@@ -34,15 +34,17 @@ SETTINGS: dict[str, Any] = {
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
     "svg.hashsalt": "regard",  # the same picture gives the same file
+    "pdf.fonttype": 42,  # outlines as TrueType, which publishers ask for
 }
-# matplotlib brings DejaVu Sans: Latin, Greek, Cyrillic, Arabic, Hebrew and more. Those that are installed of the others
-# give what it lacks, and then those of NOTO that have it; where none does, a frame stands for the character.
+FONT = "DejaVu Sans"  # matplotlib brings it: Latin, Greek, Cyrillic, Arabic, Hebrew and more
+# Those that are installed of these give what it lacks, and then those of NOTO that have it; where none does, a frame
+# stands for the character. Fonts of emoji in colour are not among them: they are small pictures, and matplotlib draws
+# outlines.
 FONTS = (
-    "DejaVu Sans",
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "WenQuanYi Micro Hei", "Hiragino Sans", "PingFang SC",
     "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic",
     "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Thai", "Noto Sans Ethiopic",
-    "Nirmala UI", "Arial Unicode MS",
+    "Nirmala UI", "Arial Unicode MS", "Noto Emoji", "Symbola", "Segoe UI Emoji",
 )  # fmt: skip
 NOTO = ("Noto Sans", "Noto Serif", "Noto Naskh")  # how the names of families begin that have a script or more each
 _MISSING = r"Glyph (\d+) .*missing from"  # how matplotlib warns
@@ -51,8 +53,11 @@ _SHOWN = 8  # characters of a script that a message names
 _METADATA: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
 
-def check(path: Path | None = None) -> None:
+def check(path: Path | None = None, *, or_page: bool = False) -> None:
     """Ask before long work whether a picture could be drawn after it.
+
+    Args:
+        or_page: a page could be written instead, and the message says so.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -63,7 +68,8 @@ def check(path: Path | None = None) -> None:
     except ModuleNotFoundError as error:
         raise MissingDependencyError("matplotlib", "plot", "Drawing a picture") from error
     if path is not None and path.suffix.lower() not in _METADATA:
-        raise InputError(f"{path}: a picture's name must end in .png, .svg or .pdf.")
+        page = ", a page's in .html" if or_page else ""
+        raise InputError(f"{path}: a picture's name must end in .png, .svg or .pdf{page}.")
     if path is not None and path.is_dir():
         raise InputError(f"{path}: is a folder. Name a file for the picture.")
 
@@ -82,12 +88,10 @@ def picture(path: Path, width: float, height: float, missing: set[str] | None = 
     check(path)
     import matplotlib
     from matplotlib.figure import Figure
-    from matplotlib.font_manager import fontManager
+    from matplotlib.patheffects import Normal
     from matplotlib.text import Text
 
-    installed = set(fontManager.get_font_names())
-    fonts = {"font.family": [name for name in FONTS if name in installed]}
-    with matplotlib.rc_context(SETTINGS | fonts), warnings.catch_warnings():
+    with matplotlib.rc_context(SETTINGS | {"font.family": [FONT]}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", _MISSING, UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
@@ -98,10 +102,14 @@ def picture(path: Path, width: float, height: float, missing: set[str] | None = 
             absent = _save(figure, path)
             more = _fonts_for(absent)
             if more:
-                families = fonts["font.family"] + more
+                families = [FONT, *more]
                 matplotlib.rcParams["font.family"] = families  # of texts that are still to be made, such as ticks
+                as_outlines = path.suffix.lower() == ".pdf" and any(map(_is_postscript, more.values()))
                 for text in figure.findobj(Text):
                     text.set_fontfamily(families)  # type: ignore[attr-defined]
+                    # Such a font would be embedded as if it were TrueType, and some readers then show nothing.
+                    if as_outlines and absent & set(text.get_text()):  # type: ignore[attr-defined]
+                        text.set_path_effects([Normal()])
                 log.setLevel(logging.ERROR)  # that one of them has no bold letters is no news
                 absent = _save(figure, path)
         except OSError as error:
@@ -127,20 +135,21 @@ def _save(figure: "Figure", path: Path) -> set[str]:
     return absent
 
 
-def _fonts_for(characters: set[str]) -> list[str]:
-    """Installed families that have some of these characters, also those that matplotlib does not know yet.
+def _fonts_for(characters: set[str]) -> dict[str, str]:
+    """Installed families that have some of these characters, with a file of each, also those that matplotlib does not
+    know yet.
 
     It keeps a list of fonts from when it first ran, and does not look again when others are installed.
     """
     if not characters:
-        return []
+        return {}
     from matplotlib.font_manager import findSystemFonts, fontManager, get_font
 
     known = {font.fname for font in fontManager.ttflist}
     for path in sorted(set(findSystemFonts()) - known):
         with suppress(OSError, RuntimeError, ValueError):  # of a kind that it cannot read
             fontManager.addfont(path)
-    wanted, found = {ord(each) for each in characters}, []
+    wanted, found = {ord(each) for each in characters}, {}
     fonts = {font.name: font.fname for font in reversed(fontManager.ttflist)}  # a file of each family
     named = [name for name in FONTS if name in fonts]
     for name in [*named, *sorted(name for name in fonts if name.startswith(NOTO) and name not in FONTS)]:
@@ -148,9 +157,20 @@ def _fonts_for(characters: set[str]) -> list[str]:
             break
         had = wanted & get_font(fonts[name]).get_charmap().keys()
         if had:
-            found.append(name)
+            found[name] = fonts[name]
             wanted -= had
     return found
+
+
+def _is_postscript(path: str) -> bool:
+    """Whether a font's outlines are PostScript's (CFF), by the first bytes of the file."""
+    with Path(path).open("rb") as file:
+        kind = file.read(4)
+        if kind == b"ttcf":  # several fonts, all of one kind; where the first begins stands at byte 12
+            file.seek(12)
+            file.seek(int.from_bytes(file.read(4), "big"))
+            kind = file.read(4)
+    return kind == b"OTTO"
 
 
 def missing_line(path: Path, missing: set[str]) -> str:
@@ -164,9 +184,12 @@ def missing_line(path: Path, missing: set[str]) -> str:
     for script, found in scripts.items():
         shown = " ".join([*found[:_SHOWN], *(["…"] if len(found) > _SHOWN else [])])
         parts.append(f"{script if script == 'CJK' else script.capitalize()} ({shown})" if script else shown)
+    has_emoji = any(unicodedata.category(each) in ("So", "Sk") for each in missing)
+    emoji_font = "; for emoji fonts-symbola" if has_emoji else ""
+    emoji = " A picture has emoji without colour, a page (.html) has them as the browser does." if has_emoji else ""
     return (
         f"{path}: no installed font has {', '.join(parts)}; frames stand for them. "
-        "Install one (Debian: fonts-noto and fonts-noto-cjk) and draw it again."
+        f"Install one (Debian: fonts-noto and fonts-noto-cjk{emoji_font}) and draw it again.{emoji}"
     )
 
 

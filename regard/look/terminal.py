@@ -3,8 +3,9 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
+from regard.look.contrast import ink_on
 from regard.look.weights import Matrix
 from regard.look.words import graphemes
 
@@ -26,8 +27,9 @@ def matrix_lines(matrix: Matrix, *, width: int = 80, colours: bool = True) -> li
         colours: shade the cells with 24-bit ANSI colours.
     """
     rows = [_row_name(name, special) for name, special in zip(matrix.rows, matrix.special_rows, strict=True)]
-    name_width = min(_LONGEST_ROW_NAME, max(map(cell_len, rows), default=0))
-    rows = [set_cell_size(" " * max(0, name_width - cell_len(name)) + name, name_width) for name in rows]
+    rows = [shortened(name, _LONGEST_ROW_NAME) for name in rows]
+    name_width = max(map(cell_len, rows), default=0)
+    rows = [" " * (name_width - cell_len(name)) + name for name in rows]
     at_once = max(1, (width - name_width - 1) // _COLUMN)
     lines = [matrix.title]
     for first in range(0, len(matrix.columns), at_once):
@@ -61,6 +63,16 @@ def padded(text: str, width: int) -> str:
     return text + " " * max(0, width - cell_len(text))
 
 
+def shortened(text: str, width: int) -> str:
+    """The text if it fits into a width in terminal cells; else as many whole letters as do, and an ellipsis."""
+    if cell_len(text) <= width:
+        return text
+    letters = graphemes(text)
+    while cell_len("".join(letters)) >= width:
+        letters.pop()
+    return "".join(letters) + "…"
+
+
 def _row_name(name: str, special: bool) -> str:
     text = visible(" ".join(name.replace("▁", " ").split())) or "␣"
     return f"‹{text.strip('<>')}›" if special else text
@@ -86,5 +98,6 @@ def _cell(weight: float, colours: bool) -> str:
     place = 2 * min(weight, 1.0) ** 0.8
     first = min(int(place), 1)
     mixed = [low + (high - low) * (place - first) for low, high in zip(_STOPS[first], _STOPS[first + 1], strict=True)]
-    ink = "255;255;255" if weight > 0.45 else "28;39;51"
-    return f"\x1b[48;2;{';'.join(str(round(part)) for part in mixed)}m\x1b[38;2;{ink}m{text}\x1b[0m"
+    ink = [255 * part for part in ink_on([part / 255 for part in mixed])]
+    paper, letters = (";".join(str(round(part)) for part in colour) for colour in (mixed, ink))
+    return f"\x1b[48;2;{paper}m\x1b[38;2;{letters}m{text}\x1b[0m"

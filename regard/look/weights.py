@@ -1,7 +1,10 @@
 """The attention weights of one sentence pair as plain arrays, by kind, layer and head, between pieces or words."""
 
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -52,6 +55,25 @@ class Look:
     target_ids: tuple[int, ...] = ()  # the target as the model wrote it, without start and end
     source_language: str = ""  # BCP-47, where the model folder says
     target_language: str = ""
+
+    def __repr__(self) -> str:
+        """Short: the weights are thousands of numbers."""
+        sides = {"source": self.source, "target": self.target}
+        words = ", ".join(f"{len(line.words) - sum(line.special)} {side}" for side, line in sides.items() if line.words)
+        heads = ", ".join(f"{kind} {len(each)} x {each.shape[1]}" for kind, each in self.weights.items())
+        return f"<Look: model {self.model!r}; words: {words}; layers x heads: {heads}>"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the page of this one sentence, shut off from the notebook around it."""
+        from regard.look.page import write_page  # it is made of looks
+
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "look.html"
+            write_page([self], path)
+            page = html.escape(path.read_text(encoding="utf-8"))
+        style = "width: 100%; height: 44em; border: 0"
+        title = html.escape(f"What {self.model or 'the model'} attends to")
+        return f'<iframe sandbox="allow-scripts" title="{title}" style="{style}" srcdoc="{page}"></iframe>'
 
     @property
     def text(self) -> str:
@@ -148,7 +170,6 @@ def choose(weights: np.ndarray, number: int | None, what: str, kind: str) -> np.
     if number is None:
         return weights.mean(axis=0)
     if not -len(weights) <= number < len(weights):
-        raise InputError(
-            f"{KINDS[kind]} has {len(weights)} {what}s; there is no {what} {number + 1 if number >= 0 else number}."
-        )
+        shown, has = number + 1 if number >= 0 else number, f"{len(weights)} {what}{'s' * (len(weights) != 1)}"
+        raise InputError(f"{KINDS[kind]} has {has}; there is no {what} {shown}.")
     return weights[number]

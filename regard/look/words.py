@@ -95,6 +95,8 @@ def _may_end(text: str, place: int, inside: set[int]) -> bool:
     before, after = text[max(place - 1, 0) : place], text[place : place + 1]
     if not before or before.isspace() or _is_mark(after) or (before in _JOINERS and not after.isspace()):
         return False
+    if _is_second_of_flag(text, place):
+        return False
     return place not in inside or _is_unspaced(text[place - 1])
 
 
@@ -111,10 +113,11 @@ def marks_as_letters(text: str) -> str:
 
 
 def graphemes(text: str) -> list[str]:
-    """What a person calls a character: each letter or sign with the marks on it; joined emoji are one."""
+    """What a person calls a character: each letter or sign with the marks on it; joined emoji are one, and flags."""
     found: list[str] = []
-    for character in text:
-        if found and (_is_mark(character) or found[-1].endswith(_ZERO_WIDTH_JOINER)):
+    for place, character in enumerate(text):
+        joined = _is_mark(character) or _is_second_of_flag(text, place) or text[place - 1] == _ZERO_WIDTH_JOINER
+        if found and joined:
             found[-1] += character
         else:
             found.append(character)
@@ -122,10 +125,29 @@ def graphemes(text: str) -> list[str]:
 
 
 def _is_mark(character: str) -> bool:
-    """Whether it changes or joins what stands before it: category M, a joiner, or an emoji's colour of skin."""
+    """Whether it changes or joins what stands before it: category M, a joiner, an emoji's colour of skin, or a tag, as
+    in the flag of Scotland.
+    """
     return bool(character) and (
-        unicodedata.category(character)[0] == "M" or character in _JOINERS or "\U0001f3fb" <= character <= "\U0001f3ff"
+        unicodedata.category(character)[0] == "M"
+        or character in _JOINERS
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+        or "\U000e0020" <= character <= "\U000e007f"
     )
+
+
+def _is_second_of_flag(text: str, place: int) -> bool:
+    """Whether this character makes a flag of the one before it: a country's two letters, paired from the left."""
+    if not _is_flag_letter(text[place : place + 1]):
+        return False
+    first = place
+    while first and _is_flag_letter(text[first - 1]):
+        first -= 1
+    return (place - first) % 2 == 1
+
+
+def _is_flag_letter(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
 def _is_unspaced(character: str) -> bool:

@@ -91,7 +91,8 @@ def test_a_picture_names_what_no_font_has(run: Command, model: Path, tmp_path: P
         (["--layer", 3], "has 2 layers; there is no layer 3"),
         (["--head", -3], "has 2 heads; there is no head -3"),
         (["--layer", 0], "--layer and --head count from 1"),
-        (["--out", "x.gif"], "must end in .png, .svg or .pdf"),
+        (["--out", "x.gif"], "x.gif: a picture's name must end in .png, .svg or .pdf, a page's in .html."),
+        (["--out", "x.gif", "--positions"], "x.gif: a picture's name must end in .png, .svg or .pdf.\n"),
     ],
 )
 def test_mistakes(run: Command, model: Path, arguments: list[object], message: str) -> None:

@@ -1,5 +1,6 @@
 """Attention matrices become files, for any script and any token, and the same weights become the same file."""
 
+import re
 import warnings
 import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
@@ -12,6 +13,8 @@ from regard.errors import InputError, MissingDependencyError, ShapeError, Storag
 
 pytest.importorskip("matplotlib")
 
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.t2CharStringPen import T2CharStringPen
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager, get_font
@@ -110,7 +113,7 @@ def test_any_script_and_any_sign_can_be_drawn(tmp_path: Path, tokens: list[str])
 def test_a_font_that_is_not_installed_is_not_asked_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     draw_matrix(weights_of(1, 1), ["猫"], ["gato"], tmp_path / "a.png")
     assert not [record.getMessage() for record in caplog.records if "findfont" in record.getMessage()]
-    assert "DejaVu Sans" in style.FONTS
+    assert style.FONT in fontManager.get_font_names()
 
 
 def test_a_font_installed_since_matplotlib_listed_them_is_found(
@@ -131,9 +134,49 @@ def test_a_font_installed_since_matplotlib_listed_them_is_found(
     assert not [record.getMessage() for record in caplog.records if "findfont" in record.getMessage()]
 
 
+def test_a_pdf_has_no_type_3_fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.pdf"
+    draw_matrix(weights_of(3, 4), SOURCE, TARGET, path, title="title", note="note")
+    assert b"/FontFile2" in path.read_bytes()
+    assert b"/Type3" not in path.read_bytes()
+    # matplotlib embeds a font of PostScript outlines as if it were TrueType: its letters are drawn, not embedded.
+    monkeypatch.setattr(fontManager, "ttflist", list(fontManager.ttflist))
+    monkeypatch.setattr(style, "NOTO", ("Outlined",))
+    font = postscript_font(tmp_path / "outlined.otf", "\U0010fffd")
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(font)])
+    assert draw_matrix(weights_of(1, 2), ["\U0010fffd", "x"], ["y"], path, title="\U0010fffd title") == set()
+    assert b"/FontFile2" in path.read_bytes(), "x and y are letters still"
+    assert not {b"/Type3", b"Outlined"} & set(re.findall(rb"/Type3|Outlined", path.read_bytes()))
+
+
+def postscript_font(path: Path, character: str) -> Path:
+    """A font whose only letter is a square, with PostScript outlines."""
+    pen = T2CharStringPen(600, None)
+    for corner, draw in zip(((0, 0), (0, 600), (500, 600), (500, 0)), (pen.moveTo, *[pen.lineTo] * 3), strict=True):
+        draw(corner)
+    pen.closePath()
+    font = FontBuilder(1000, isTTF=False)
+    font.setupGlyphOrder([".notdef", "square"])
+    font.setupCharacterMap({ord(character): "square"})
+    outline = pen.getCharString()
+    font.setupCFF("Outlined", {}, {".notdef": outline, "square": outline}, {})
+    font.setupHorizontalMetrics({".notdef": (600, 0), "square": (600, 0)})
+    font.setupHorizontalHeader(ascent=800, descent=-200)
+    font.setupNameTable({"familyName": "Outlined", "styleName": "Regular"})
+    font.setupOS2()
+    font.setupPost()
+    font.save(path)
+    return path
+
+
 def test_what_no_font_has_is_named_with_its_script() -> None:
     found = style.missing_line(Path("a.png"), {*"नमस", *"我", "\U0010fffd", "\u0007"})
     assert found.startswith("a.png: no installed font has U+0007 U+10FFFD, Devanagari (न म स), CJK (我); frames stand ")
+    assert "emoji" not in found
+    assert (
+        "fonts-noto-cjk; for emoji fonts-symbola) and draw it again. A picture has emoji without colour, a page "
+        in (style.missing_line(Path("a.png"), {"\U0001f984"}))
+    )
     assert "(अ आ इ ई उ ऊ ऋ ऌ …)" in style.missing_line(Path("a.png"), set("अआइईउऊऋऌऍऎ"))
 
 
@@ -150,6 +193,13 @@ def test_a_long_token_is_shortened_and_a_long_title_wrapped(tmp_path: Path, figu
     renderer_width = figures[0].get_figwidth() * figures[0].dpi
     for text in figures[0].texts:
         assert text.get_window_extent().x1 <= renderer_width, "nothing is cut off at the right"
+
+
+def test_a_token_is_not_cut_within_a_letter(tmp_path: Path, figures: list[Figure]) -> None:
+    flag = "\U0001f1e9\U0001f1ea"
+    draw_matrix(weights_of(1, 2), [f"x{flag * 30}", flag * 24], ["y"], tmp_path / "a.png")
+    labels = [label.get_text() for label in figures[0].axes[0].get_xticklabels()]
+    assert labels == [f"x{flag * 22}…", flag * 24]
 
 
 def test_sixty_by_sixty_stays_legible(tmp_path: Path, figures: list[Figure]) -> None:

@@ -9,11 +9,12 @@ from command_line import Command
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
+from matplotlib.figure import Figure
 from tiny_model import make_encoder_folder, make_folder
 
 import regard
 from regard.errors import ModelError
-from regard.look.positions import PositionVectors, by_distance, similarity
+from regard.look.positions import PositionVectors, by_distance, draw_positions, similarity
 
 
 def test_similarity_is_the_cosine() -> None:
@@ -75,8 +76,21 @@ def test_an_encoders_vectors(tmp_path: Path, arch: str) -> None:
 
 @pytest.mark.parametrize(("arch", "settings"), [("rnnsearch", {}), ("transformer", {"positions": "none"})])
 def test_a_model_without_positions_says_so(tmp_path: Path, arch: str, settings: dict[str, str]) -> None:
-    with pytest.raises(ModelError, match="has no position vectors"):
+    with pytest.raises(ModelError, match=f"^{arch}: a model of type .* has no position vectors. Take one"):
         regard.load(make_folder(tmp_path / arch, arch, **settings)).positions()
+
+
+def test_the_names_of_curves_lie_on_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *arguments, **options: found.append(self))
+    vectors = np.random.default_rng(0).normal(size=(64, 8))
+    sides = {side: PositionVectors("trainable", vectors, vectors, vectors) for side in ("source", "target")}
+    draw_positions(sides, tmp_path / "a.png", title="mine")
+    found[0].draw_without_rendering()
+    curves = [axes for axes in found[0].axes if axes.get_legend()]
+    assert len(curves) == 2
+    for axes in curves:
+        assert not axes.get_legend().get_window_extent().overlaps(axes.get_window_extent())
 
 
 def test_a_picture(run: Command, tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
 """One sentence pair's weights: kinds, layers, heads, words; and their text form."""
 
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import ClassVar
+
 import numpy as np
 import pytest
 from rich.cells import cell_len
 
 from regard.errors import InputError
+from regard.look.page import write_page
 from regard.look.terminal import matrix_lines
 from regard.look.weights import Look
 from regard.look.words import EMPTY, Line
@@ -51,6 +57,30 @@ def test_rows_are_distributions_and_names_fit(kind: str, pieces: bool) -> None:
         assert len(matrix.special_columns) == len(matrix.columns)
 
 
+def test_a_look_is_told_in_a_line() -> None:
+    expected = "words: 2 source, 2 target; layers x heads: cross 3 x 2, encoder 3 x 2, decoder 3 x 2"
+    assert repr(LOOK) == f"<Look: model 'mine'; {expected}>"
+    bert = Look("the cats", "", SOURCE, EMPTY, EMPTY, {"encoder": weights(1, 1, 4, 4)}, ())
+    assert repr(bert) == "<Look: model ''; words: 2 source; layers x heads: encoder 1 x 1>"
+
+
+def test_a_notebook_shows_the_page(tmp_path: Path) -> None:
+    look = replace(LOOK, model='the "best" </iframe>')
+    write_page([look], tmp_path / "look.html")
+
+    class Frames(HTMLParser):
+        found: ClassVar[list[dict[str, str | None]]] = []
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.found.append({"tag": tag, **dict(attrs)})
+
+    Frames().feed(look._repr_html_())
+    (frame,) = Frames.found
+    assert (frame["tag"], frame["sandbox"]) == ("iframe", "allow-scripts"), "no cookie of the notebook is in its reach"
+    assert frame["srcdoc"] == (tmp_path / "look.html").read_text(encoding="utf-8")
+    assert frame["title"] == f"What {look.model} attends to"
+
+
 def test_what_rows_and_columns_are() -> None:
     assert LOOK.matrix("cross").rows == LOOK.matrix("decoder").rows == ("os", "gatos", "</s>")
     assert LOOK.matrix("cross").columns == LOOK.matrix("encoder").rows == ("the", "cats", "</s>")
@@ -81,6 +111,9 @@ def test_what_is_not_there_is_refused() -> None:
     single = Look("a", "b", SOURCE, TARGET, READ, {"cross": weights(1, 1, 4, 4)}, ())
     with pytest.raises(InputError, match="no attention of kind 'encoder'; it has: cross"):
         single.attention("encoder")
+    one = Look("", "", SOURCE, TARGET, READ, {"cross": weights(1, 1, 4, 4)}, ())
+    with pytest.raises(InputError, match="has 1 layer; there is no layer 3"):
+        one.attention(layer=2)
     with pytest.raises(InputError, match="has 3 layers; there is no layer 4"):
         LOOK.attention("cross", 3)
     with pytest.raises(InputError, match="has 2 heads; there is no head -3"):
@@ -122,6 +155,13 @@ def test_wide_letters_keep_their_columns() -> None:
     lines = matrix_lines(look.matrix(), colours=False)
     assert len({cell_len(line) for line in lines[-6:-3]}) == 1
     assert lines[-6].index("犬") < 4, "a name stands before its cells"
+
+
+def test_a_long_name_is_shortened_where_a_letter_ends() -> None:
+    lines = of_words("Donaudampfschifffahrt", "x" * 18, "猫" * 10, "\U0001f1e9\U0001f1ea" * 10, "kitten")[-8:-3]
+    names = [line.split()[0] for line in lines]
+    assert names == ["Donaudampfschifff…", "x" * 18, "猫" * 8 + "…", "\U0001f1e9\U0001f1ea" * 8 + "…", "kitten"]
+    assert len({cell_len(line) for line in lines}) == 1
 
 
 def of_words(*words: str) -> list[str]:

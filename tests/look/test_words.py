@@ -36,6 +36,8 @@ def test_words_and_marks() -> None:
         "می\u200cخواهم بروم",
         "a \U0001f469\u200d\U0001f469\u200d\U0001f467 family",
         "a \U0001f44d\U0001f3fd \u2764\ufe0f heart",
+        "in \U0001f1e9\U0001f1ea now",
+        "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f there",
     ],
 )
 def test_a_mark_belongs_to_its_letter_and_ends_no_word(text: str) -> None:
@@ -66,6 +68,14 @@ def test_graphemes_keep_marks_with_their_letters() -> None:
     ]
     assert graphemes("\u0301a") == ["\u0301", "a"]
     assert graphemes("") == []
+
+
+def test_two_letters_are_a_flag() -> None:
+    german, french = "\U0001f1e9\U0001f1ea", "\U0001f1eb\U0001f1f7"
+    assert graphemes(f"{german}{french}a{german}") == [german, french, "a", german]
+    assert graphemes(f"{german}{french[0]} {french}") == [german, french[0], " ", french], "one alone stays so"
+    spans = [(place, place + 1) for place in range(5)]
+    assert word_groups(f"{german}{french}{german[0]}", spans) == [(0, 1), (2, 3), (4,)]
 
 
 def test_scripts_without_spaces_keep_their_pieces() -> None:
