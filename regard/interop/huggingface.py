@@ -12,7 +12,8 @@ from torch import Tensor
 from regard.data.text_tokens import TOKENIZER_FILE
 from regard.errors import ModelError
 from regard.formats.files import has_half_character
-from regard.models.folder import CARD_FILE, FLOATS, publish, read_weights
+from regard.models.folder import CARD_FILE, FLOATS, read_weights
+from regard.storage import publish_folder
 
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
 GENERATION_FILE, TOKENIZER_CONFIG_FILE = "generation_config.json", "tokenizer_config.json"
@@ -243,7 +244,7 @@ def write_folder(
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
         write_more(folder)
 
-    publish(out, fill)
+    publish_folder(out, fill)
 
 
 def _check_new(out: Path) -> None:

@@ -1,9 +1,6 @@
 """The model folder: config.json, model.safetensors, the tokenizer's files and a card. Publishable as it is."""
 
-import contextlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +16,11 @@ from regard.config import to_dict
 from regard.data.byte_tokens import ByteTokens
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
-from regard.errors import ConfigError, ModelError, StorageError
+from regard.errors import ConfigError, ModelError
 from regard.models import DECODERS, ENCODERS, MODELS, build, build_decoder, build_encoder
 from regard.models.heads import TaskModel
 from regard.models.protocol import Decoder, Seq2Seq
+from regard.storage import publish_folder
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)  # types that weights may have in a file
@@ -133,44 +131,7 @@ def _write(
         (partial / WEIGHTS_FILE).write_bytes(safetensors.torch.save(tensors))
         (partial / CARD_FILE).write_text(card, encoding="utf-8")
 
-    publish(folder, fill)
-
-
-def publish(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Have a folder appear under its name complete or not at all, in the place of one that is there.
-
-    Args:
-        fill: writes files into the empty folder that it is given.
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
-    try:
-        if old.exists() and not folder.exists():
-            old.rename(folder)  # a process died between the two names: what it left is the newest that is whole
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        fill(partial)
-        for path in partial.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        flush_folder(partial)
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
-        flush_folder(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if old.exists() and not folder.exists():
-            with contextlib.suppress(OSError):  # the first error is the one to tell
-                old.rename(folder)
-        raise StorageError(f"{folder}: the model could not be saved ({error.strerror}).") from error
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    publish_folder(folder, fill)
 
 
 def load(folder: Path) -> LoadedModel:
@@ -371,12 +332,3 @@ def _check(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor], where: Pat
     if problems:
         shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
         raise ModelError(f"{where}: does not fit its configuration: {shown}.")
-
-
-def flush_folder(folder: Path) -> None:
-    """Have the disk remember which files a folder holds."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from regard.models.protocol import count_parameters
-from regard.training import checkpoint
+from regard.storage import write_file
 
 TIMED = 200  # dev texts, done by each in turn
 _LEAST_ROUNDS, _MOST_ROUNDS, _LEAST_SECONDS = 3, 30, 3.0
@@ -25,7 +25,7 @@ def kept_line(path: Path, step: int, make: Callable[[], str]) -> str:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # both models are here: what cannot be read is measured again
     line = make()
-    checkpoint.write_file(path, json.dumps({"step": step, "line": line}).encode())
+    write_file(path, json.dumps({"step": step, "line": line}).encode())
     return line
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from regard.runs.folder import BEFORE_FILE
 from regard.runs.reporter import Reporter, told_score, told_scores
 from regard.runs.session import Lesson, Validation
-from regard.training import checkpoint
+from regard.storage import write_file
 from regard.training.batches import ExamplesByEpoch
 from regard.training.loss import Losses
 
@@ -66,7 +66,7 @@ def score_before(
     scores = lesson.validate(base).row
     new, old = ("  ".join(told_scores(scores, prefix)) for prefix in ("dev_", "old_"))
     reporter.note(f"before: dev {new}; old dev {old}")
-    checkpoint.write_file(path, json.dumps({"data": data, "scores": scores}, indent=1).encode())
+    write_file(path, json.dumps({"data": data, "scores": scores}, indent=1).encode())
     return scores
 
 
