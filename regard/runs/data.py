@@ -61,6 +61,8 @@ def prepare_labelled(
     if data.dev:
         dev = labelled.load(data.dev, task, data.columns())
         note(f"dev: {dev.line()}")
+        if data.dev_rows != LabelledData.dev_rows:  # told, not refused: one file of settings may serve several sets
+            note("data.dev_rows does nothing here: --dev is used whole.")
         if shared := labelled.num_shared(rows, dev):
             note(f"{shared:,} of {len(dev):,} dev texts are also among the training texts: dev scores will flatter.")
         return rows, dev

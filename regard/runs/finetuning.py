@@ -137,6 +137,8 @@ class Finetuning:
             refuse_idle(
                 model, {"dropout": 0.1, "encoder_dropout": None}, "a student has its teacher's", f"{where}, [model]"
             )
+            if self.task == "regress":
+                refuse_idle(distil, {"temperature": 2.0}, "numbers have no distribution", f"{where}, [distil]")
             if training.get("label_smoothing"):
                 raise ConfigError(
                     f"{where}: training.label_smoothing does nothing here: the teacher's labels are soft."
