@@ -145,7 +145,7 @@ def evaluate(
     Example: regard evaluate runs/mine test.en test.pt --against runs/other
     """
     import regard.api
-    from regard.data.labelled import Columns
+    from regard.data.columns import Columns
     from regard.data.pairs import files_of
     from regard.decoding.options import SearchOptions
     from regard.label_scoring import evaluate_encoder
