@@ -73,6 +73,7 @@ def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, revi
     card = (student / "model" / "README.md").read_text()
     assert f"# A student of {out}, taught to classify" in card
     assert f"Beside its teacher: {beside.group()}." in card
+    assert json.loads((student / "beside.json").read_text())["line"] == beside.group()
     assert json.loads((student / "model" / "config.json").read_text())["model"]["num_layers"] == 1
     report = json.loads(run("evaluate", student, reviews, *COLUMNS, "--json").out)
     assert report["scores"]["accuracy"]["value"] > 90

@@ -16,8 +16,9 @@ TIMED = 200  # dev texts, done by each in turn
 _LEAST_ROUNDS, _MOST_ROUNDS, _LEAST_SECONDS = 3, 30, 3.0
 
 
-def kept_line(path: Path, step: int, make: Callable[[], str]) -> str:
-    """What was said of the student of this step before; else what `make` says now, which is kept there."""
+def kept_line(folder: Path, step: int, make: Callable[[], str]) -> str:
+    """What was said before of the student of this step; else what `make` says now, which is kept in the run folder."""
+    path = folder / "beside.json"
     try:
         kept = json.loads(path.read_bytes())
         if kept["step"] == step and isinstance(kept["line"], str):

@@ -245,7 +245,7 @@ class Finetuning:
                 "texts",
             )
 
-        return beside.kept_line(self.folder.path / "beside.json", best["step"], make)
+        return beside.kept_line(self.folder.path, best["step"], make)
 
     def _labels(self, train: LabelledSet, dev: LabelledSet) -> tuple[str, ...]:
         """The classes or tags to learn; a rare one may stand in held-out rows alone."""

@@ -134,7 +134,7 @@ def beside_teacher(
             f"beam {options.beam_size}",
         )
 
-    return beside.kept_line(folder / TEACHER_FOLDER / "beside.json", best["step"], make)
+    return beside.kept_line(folder, best["step"], make)
 
 
 def _settle(where: Path, facts: Mapping[str, Any], reporter: Reporter) -> None:
