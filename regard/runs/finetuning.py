@@ -30,9 +30,9 @@ from regard.runs.card import write_label_card
 from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
 from regard.runs.folder import RunFolder, facts_of
 from regard.runs.reporter import Reporter, told_score
-from regard.runs.session import Learner, Lesson, Session, Validation
+from regard.runs.session import Learner, Lesson, LessonAround, Session, Validation
 from regard.runs.sizes import ENCODER_SIZES
-from regard.training.batches import ExamplesByEpoch, epoch_order
+from regard.training.batches import epoch_order
 from regard.training.distil import DistilSettings, distil_loss, student_of
 from regard.training.examples import IdTexts, LabelBatch, encode_labelled
 from regard.training.loss import Losses, label_loss
@@ -81,26 +81,14 @@ class LabelLesson:
 
 
 @dataclass(frozen=True)
-class DistilledLesson:
+class DistilledLesson(LessonAround):
     """Another lesson with a teacher beside it: the student learns from both, and is judged as ever."""
 
-    lesson: Lesson
     teacher: TaskModel
     settings: DistilSettings
 
-    @property
-    def unit(self) -> str:
-        return self.lesson.unit
-
-    @property
-    def train(self) -> ExamplesByEpoch:
-        return self.lesson.train
-
     def loss(self, model: TaskModel, batch: LabelBatch) -> Losses:
         return distil_loss(model, self.teacher, batch, self.settings)
-
-    def validate(self, model: TaskModel) -> Validation:
-        return self.lesson.validate(model)
 
 
 class Finetuning:

@@ -11,29 +11,15 @@ from torch import nn
 
 from regard.runs.folder import BEFORE_FILE
 from regard.runs.reporter import Reporter, told_score, told_scores
-from regard.runs.session import Lesson, Validation
+from regard.runs.session import Lesson, LessonAround, Validation
 from regard.storage import write_file
-from regard.training.batches import ExamplesByEpoch
-from regard.training.loss import Losses
 
 
 @dataclass(frozen=True)
-class ContinuedLesson:
+class ContinuedLesson(LessonAround):
     """Another lesson, for a model that has learnt before: what it could do then is scored beside what it learns."""
 
-    lesson: Lesson
     old: Lesson  # of the old dev set: only its scores count, as "old_loss" and so on
-
-    @property
-    def unit(self) -> str:
-        return self.lesson.unit
-
-    @property
-    def train(self) -> ExamplesByEpoch:
-        return self.lesson.train
-
-    def loss(self, model: Any, batch: Any) -> Losses:
-        return self.lesson.loss(model, batch)
 
     def validate(self, model: Any) -> Validation:
         """The new dev set decides, for it is what the run is for."""

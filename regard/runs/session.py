@@ -86,6 +86,27 @@ class Lesson(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class LessonAround:
+    """Another lesson, of which a subclass changes something."""
+
+    lesson: Lesson
+
+    @property
+    def unit(self) -> str:
+        return self.lesson.unit
+
+    @property
+    def train(self) -> ExamplesByEpoch:
+        return self.lesson.train
+
+    def loss(self, model: Any, batch: Any) -> Losses:
+        return self.lesson.loss(model, batch)
+
+    def validate(self, model: Any) -> Validation:
+        return self.lesson.validate(model)
+
+
 class Session:
     """One process's part of a run."""
 
