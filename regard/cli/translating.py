@@ -196,6 +196,12 @@ def evaluate(
         if write is not None:
             for line in report.outputs:
                 write(line)
+    if out is not None and (reasons := {reason: count for reason, count in sorted(report.skipped.items()) if count}):
+        listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+        say(
+            f"{out}: {len(report.outputs):,} lines; {sum(reasons.values()):,} of the data that cannot be used were "
+            f"left out ({listed})."
+        )
     _tell(report, as_json)
 
 

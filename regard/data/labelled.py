@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy
 
 from regard.config import one_of
+from regard.data import holding_out
 from regard.data.columns import Columns, Places, are_strings, check_width, clean, word_keys
-from regard.data.holding_out import group_numbers, hold_out_rows
 from regard.data.pairs import path_and_weight
 from regard.errors import DataError
 from regard.formats.files import kind_suffix
@@ -146,7 +146,7 @@ def hold_out(rows: LabelledSet, count: int, seed: int) -> tuple[LabelledSet, Lab
     Raises:
         DataError: too few rows, or too few different ones.
     """
-    train, dev = hold_out_rows([group_numbers(_as_one(rows.texts))], count, seed)
+    train, dev = holding_out.hold_out_rows([holding_out.group_numbers(_as_one(rows.texts))], count, seed)
     return rows.select(train), rows.select(dev), len(rows) - len(train) - len(dev)
 
 
@@ -156,9 +156,8 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def num_shared(train: LabelledSet, dev: LabelledSet) -> int:
-    """How many texts of dev also stand in train, by `holding_out.normalise`."""
-    numbers = group_numbers([*_as_one(train.texts), *_as_one(dev.texts)])
-    return int(numpy.isin(numbers[len(train) :], numbers[: len(train)]).sum())
+    """How many texts of dev also stand in train; see `holding_out.num_shared`."""
+    return holding_out.num_shared(_as_one(train.texts), _as_one(dev.texts))
 
 
 def _as_one(texts: Sequence[Text]) -> list[str]:

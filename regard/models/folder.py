@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from regard.config import to_dict
+from regard.config import from_dict, to_dict
 from regard.data.byte_tokens import ByteTokens
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
 from regard.errors import ConfigError, ModelError
 from regard.models import DECODERS, ENCODERS, MODELS, build, build_decoder, build_encoder
-from regard.models.heads import TaskModel
+from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Decoder, Seq2Seq
 from regard.storage import publish_folder
 
@@ -197,6 +197,19 @@ def arch_of(folder: Path) -> str:
         ModelError: it is no such folder.
     """
     return read_config(find(folder))["arch"]
+
+
+def head_of(folder: Path) -> HeadConfig:
+    """The head that an encoder's folder or run folder names, without reading its weights.
+
+    Raises:
+        ModelError: it is no such folder.
+    """
+    folder = find(folder)
+    try:
+        return from_dict(HeadConfig, read_config(folder)["head"], f"{folder / CONFIG_FILE}, head")
+    except ConfigError as error:
+        raise ModelError(str(error)) from error
 
 
 AnyModel = TypeVar("AnyModel", Seq2Seq, TaskModel, Decoder)

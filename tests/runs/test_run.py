@@ -18,7 +18,7 @@ from regard.data import pairs as pair_data
 from regard.errors import CheckpointError, ConfigError, ModelError, StorageError, TrainingError
 from regard.models import folder as model_folder
 from regard.runs import session
-from regard.runs.data import load_pairs
+from regard.runs.data import load_pairs, prepare_data
 from regard.runs.run import Run
 from regard.training import checkpoint
 
@@ -386,6 +386,15 @@ def test_threads_that_differ_are_said(interrupted: Path, data: Path, monkeypatch
     import torch
 
     torch.set_num_threads(1)
+
+
+def test_dev_pairs_that_are_trained_on_are_told(data: Path) -> None:
+    chosen = tiny_run.settings(data).data
+    for dev, told in (("train", "150 of 150"), ("dev", "")):
+        notes: list[str] = []
+        prepare_data(dataclasses.replace(chosen, dev=(str(data / f"{dev}.tsv"),)), 1, notes.append)
+        found = [note for note in notes if "flatter" in note]
+        assert found == [f"{told} dev pairs are also among the training pairs: dev scores will flatter."] * bool(told)
 
 
 def test_the_fingerprint_covers_what_is_learnt(data: Path) -> None:
