@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from minilm import DATA, WEIGHTS, batch_of_texts, is_here
 
-from regard.data.labelled import Columns, LabelledSet, load
+from regard.data.columns import Columns
+from regard.data.labelled import LabelledSet, load
 
 ROWS = 640  # texts of a round
 BATCH = 32

@@ -28,7 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from minilm import DATA, WEIGHTS, batch_of_texts, is_here
 
-from regard.data.labelled import Columns, LabelledSet, LabelTask, hold_out, load
+from regard.data.columns import Columns
+from regard.data.labelled import LabelledSet, LabelTask, hold_out, load
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 File = tuple[str, Columns]  # of DATA, and where label and text stand in it

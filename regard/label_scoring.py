@@ -9,7 +9,8 @@ from typing import Any
 import regard.api
 from regard import long_texts
 from regard.data import labelled
-from regard.data.labelled import Columns, LabelTask
+from regard.data.columns import Columns
+from regard.data.labelled import LabelTask
 from regard.errors import ConfigError
 from regard.evaluation.calibration import calibration_error
 from regard.evaluation.labels import LabelScore

@@ -28,6 +28,7 @@ class ConsoleReporter(Reporter):
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.live: Live | None = None
         self.last_plain = 0.0
+        self.step = 0
         self.dev = ""
         self.began = (1.0, 0.0)  # share of the plan done and seconds spent, when this process began
 
@@ -60,12 +61,15 @@ class ConsoleReporter(Reporter):
         )
 
     def progress(self, progress: Progress, rate: float, unit: str, plan: TrainingPlan, elapsed: float) -> None:
+        if progress.step <= self.step:  # of another run, which follows
+            self.dev, self.began = "", (1.0, 0.0)
+        self.step = progress.step
         now = time.monotonic()
         if self.live is None and now - self.last_plain < _PLAIN_INTERVAL_SECONDS:
             return
         self.last_plain = now
         share = _done(progress, plan, elapsed)
-        self.began = min(self.began, (share, elapsed))  # a run that follows begins anew
+        self.began = min(self.began, (share, elapsed))
         left = _time_left(share - self.began[0], 1 - share, elapsed - self.began[1])
         line = (
             f"  step {progress.step:,}  {_bar(share)}  "

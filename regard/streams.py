@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from regard.errors import DataError, InputError, StorageError
+from regard.errors import DataError, InputError
 from regard.formats.files import BOM, COMPRESSIONS, MAX_LINE_BYTES, EmptyFileError, exists, text_lines
+from regard.storage import replacing, storing
 
 Row = TypeVar("Row")  # a line, or what stands for one
 _CHUNK_LINES = 2_000  # given on together: many, for lines of one length are translated in one batch
@@ -76,26 +77,24 @@ def writer(path: Path | None) -> Iterator[Callable[[str], None]]:
     if path.is_dir():
         raise InputError(f"{path}: is a folder. --out names a file, or a folder for several inputs.")
     if path.exists() and not path.is_file():
-        with _storing(path), path.open("w", encoding="utf-8", newline="\n") as file:
+        with storing(path), path.open("w", encoding="utf-8", newline="\n") as file:
             yield lambda line: print(line, file=file)
         return
-    partial = path.with_name(f".{path.name}.partial")
-    with _storing(path):
+    with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = partial.open("w", encoding="utf-8", newline="\n")
+    with replacing(path) as partial:
+        with storing(path):
+            file = partial.open("w", encoding="utf-8", newline="\n")
 
-    def write(line: str) -> None:
-        with _storing(path):
-            file.write(line + "\n")
+        def write(line: str) -> None:
+            with storing(path):
+                file.write(line + "\n")
 
-    try:
-        yield write
-        with _storing(path):
-            file.close()
-            partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-        file.close()
+        try:
+            yield write
+        finally:
+            with storing(path):
+                file.close()
 
 
 def _is_standard_output(path: Path) -> bool:
@@ -106,14 +105,6 @@ def _is_standard_output(path: Path) -> bool:
         return os.path.samestat(path.stat(), os.fstat(1))
     except OSError:  # it leads nowhere, or standard output is closed
         return False
-
-
-@contextmanager
-def _storing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error.strerror}).") from error
 
 
 def file_chunks(path: Path) -> Iterator[list[str]]:

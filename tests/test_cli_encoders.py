@@ -12,6 +12,8 @@ pytest.importorskip("torch")
 from command_line import Command
 from tiny_model import make_encoder_folder, make_folder
 
+from regard.models import folder
+
 SMALL = [
     *("--set", "training.max_steps=120", "--set", "training.validate_every=40", "--set", "training.batch_tokens=200"),
     *("--set", "training.learning_rate=0.003", "--set", "training.threads=1", "--set", "data.dev_rows=20"),
@@ -34,7 +36,9 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 COLUMNS = ["--label", "bird", "--text", "review"]
 
 
-def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, reviews: Path) -> None:
+def test_an_encoder_is_taught_scored_and_used(
+    run: Command, tmp_path: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "run"
     taught = run("finetune", "bert-tiny", reviews, "--task", "classify", *COLUMNS, "--out", out, *SMALL)
     assert taught.status == 0, taught.err
@@ -42,6 +46,7 @@ def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, revi
     assert f"try: regard predict {out} < text.txt" in taught.err
     scored = run("evaluate", out, reviews, *COLUMNS, "--out", tmp_path / "labels.txt")
     assert scored.status == 0, scored.err
+    assert "left out" not in scored.err
     assert scored.lines[0] == f"{out} on {reviews}: 240 texts"
     predicted = (tmp_path / "labels.txt").read_text().split("\n")[:-1]
     gold = [line.split(",")[1] for line in reviews.read_text().split("\n")[1:-1]]
@@ -64,8 +69,11 @@ def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, revi
     longer = run("distil", out, reviews, *COLUMNS, "--out", student, *SMALL, "--set", "model.max_length=4096")
     assert longer.status == 2
     assert "model.max_length is 4,096, but a student takes as many tokens as its teacher" in longer.err
+    loaded, read = [], folder.read_weights
+    monkeypatch.setattr(folder, "read_weights", lambda path: (loaded.append(path), read(path))[1])
     smaller = run("distil", out, reviews, *COLUMNS, "--out", student, *SMALL)
     assert smaller.status == 0, smaller.err
+    assert loaded == [out / "model" / "model.safetensors"], "the teacher, once"
     beside = re.search(
         r"dev accuracy [\d.]+, its teacher [\d.]+; [\d.]+ times as fast \(.* texts/s: .*\); .*", smaller.err
     )
@@ -73,6 +81,7 @@ def test_an_encoder_is_taught_scored_and_used(run: Command, tmp_path: Path, revi
     card = (student / "model" / "README.md").read_text()
     assert f"# A student of {out}, taught to classify" in card
     assert f"Beside its teacher: {beside.group()}." in card
+    assert json.loads((student / "beside.json").read_text())["line"] == beside.group()
     assert json.loads((student / "model" / "config.json").read_text())["model"]["num_layers"] == 1
     report = json.loads(run("evaluate", student, reviews, *COLUMNS, "--json").out)
     assert report["scores"]["accuracy"]["value"] > 90

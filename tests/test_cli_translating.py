@@ -230,3 +230,15 @@ def test_stdin_is_read_alike_in_portions_of_any_size(monkeypatch: pytest.MonkeyP
 
 def test_an_endless_line_on_stdin_is_refused(run: Command, model: Path) -> None:
     mistake(run("translate", model, stdin=b"x" * 1_300_000), 2, "line 1: longer than 1,000,000 bytes")
+
+
+def test_pairs_that_have_no_line_in_the_output_are_counted(run: Command, tmp_path: Path, model: Path) -> None:
+    data, out = tmp_path / "a.tsv", tmp_path / "out.txt"
+    data.write_text("the cat\to gato\n\tvazio\na dog\t\na dog\tum cão\n")
+    found = run("evaluate", model, data, "--out", out)
+    assert found.status == 0, found.err
+    assert len(out.read_text().splitlines()) == 2
+    assert f"{out}: 2 lines; 2 of the data that cannot be used were left out (empty 2)." in found.err
+    whole = tmp_path / "b.tsv"
+    whole.write_text("the cat\to gato\na dog\tum cão\n")
+    assert "left out" not in run("evaluate", model, whole, "--out", out).err

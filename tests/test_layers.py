@@ -73,7 +73,7 @@ def without_torch(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_needs_no_torch_imports_without_it() -> None:
-    free = ["errors", "config", "flags", "translation", "api", "cli", "scoring", "aligning", "counted_pairs"]
+    free = ["errors", "config", "storage", "flags", "translation", "api", "cli", "scoring", "aligning", "counted_pairs"]
     modules = [
         "regard",
         "regard.decoding.options",

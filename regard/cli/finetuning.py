@@ -302,7 +302,7 @@ def _distil_encoder(
     split_long: bool,
 ) -> None:
     from regard.config import check_tables, from_dict
-    from regard.models.folder import load_encoder
+    from regard.models.folder import head_of
     from regard.progress import ConsoleReporter
     from regard.runs.data import prepare_labelled
     from regard.runs.finetune_settings import HeadSettings, LabelledData
@@ -315,7 +315,7 @@ def _distil_encoder(
     tables, where = given
     check_tables(tables, ("model", "training", "data", "distil"), where)
     student = from_dict(DistilSettings, tables.get("distil", {}), f"{where}, [distil]")
-    head = load_encoder(teacher).model.config
+    head = head_of(teacher)
     model = {**tables.get("model", {}), "base": str(teacher)}
     reporter = ConsoleReporter()
     if head.task == "mask":

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from regard.api import Model, Prediction
-    from regard.data.labelled import Columns, Text
+    from regard.data.columns import Columns
+    from regard.data.labelled import Text
 
 
 def predict(
@@ -59,7 +60,7 @@ def predict(
     Example: regard predict models/sentiment < reviews.txt > labels.tsv
     """
     import regard.api
-    from regard.data.labelled import Columns
+    from regard.data.columns import Columns
     from regard.label_scoring import reads_pairs
 
     if fill and (pair or other or words or calibrated or split_long):

@@ -4,7 +4,7 @@ import json
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,9 @@ from regard.cli.options import (
 )
 from regard.errors import ConfigError
 from regard.streams import file_chunks, pair_up, refuse_overwriting, stdin_chunks, writer
+
+if TYPE_CHECKING:
+    from regard.decoding.options import SearchOptions
 
 _LENGTHS = "10,20,30,40,50"
 
@@ -60,6 +63,9 @@ def translate(
         raise ConfigError(
             "--temperature, --top-k, --top-p and --seed need --sample: a search for the best draws nothing."
         )
+    usual = SearchOptions()
+    if sample and beam != usual.beam_size:
+        raise ConfigError(f"--beam {beam} is of a search for the best, and --sample draws. Leave one of them out.")
     options = SearchOptions(
         beam_size=beam if sample or beam < 1 else max(beam, n_best),
         length_penalty=length_penalty,
@@ -72,6 +78,8 @@ def translate(
         top_p=top_p,
         seed=seed,
     )
+    if not as_json:  # JSON has scores
+        _check_penalty(options)
     ways = pair_up(files or [], out)
     translator = regard.api.load(model)
     counts: dict[str, int] = {}
@@ -89,6 +97,12 @@ def translate(
     if flagged:
         more = "" if as_json else " (see them with --json)"
         say(f"{lines:,} line{'s' if lines > 1 else ''} · flagged: {flagged}{more}")
+
+
+def _check_penalty(options: "SearchOptions") -> None:
+    """Refuse a length penalty where no hypotheses of different lengths compete."""
+    if not options.searches and options.length_penalty != type(options)().length_penalty:
+        raise ConfigError("--length-penalty compares what a beam finds, and here is none. Leave it out.")
 
 
 def _result_json(result: Any) -> str:
@@ -131,7 +145,7 @@ def evaluate(
     Example: regard evaluate runs/mine test.en test.pt --against runs/other
     """
     import regard.api
-    from regard.data.labelled import Columns
+    from regard.data.columns import Columns
     from regard.data.pairs import files_of
     from regard.decoding.options import SearchOptions
     from regard.label_scoring import evaluate_encoder
@@ -156,6 +170,7 @@ def evaluate(
         refuse_options(kind.kind, labels)
     if kind is not regard.api.Translator:
         refuse_options(kind.kind, translations)
+    _check_penalty(options)
     if kind is regard.api.LanguageModel:
         refuse_options(f"{kind.kind}, whose text is scored and not written", {"out": out})
         _tell(evaluate_text(model, data), as_json)
@@ -181,6 +196,12 @@ def evaluate(
         if write is not None:
             for line in report.outputs:
                 write(line)
+    if out is not None and (reasons := {reason: count for reason, count in sorted(report.skipped.items()) if count}):
+        listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+        say(
+            f"{out}: {len(report.outputs):,} lines; {sum(reasons.values()):,} of the data that cannot be used were "
+            f"left out ({listed})."
+        )
     _tell(report, as_json)
 
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from regard.config import one_of
 from regard.data.text_tokens import TextTokens
-from regard.errors import DataError, StorageError
+from regard.errors import DataError
 from regard.formats.files import kind_suffix, read_blocks, text_lines
 from regard.formats.tables import read_records
+from regard.storage import storing
 
 Documents = Literal["paragraphs", "lines", "files"]
 _IDS_FILE, _STARTS_FILE, _FACTS_FILE = "ids.bin", "starts.npy", "corpus.json"
@@ -123,7 +124,7 @@ def encode(
     kind = np.dtype(np.uint16 if tokens.vocab_size <= 1 << 16 else np.uint32)
     starts, total = [0], 0
     begun = False  # a document, that is
-    try:
+    with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FACTS_FILE).unlink(missing_ok=True)  # it is written last: without it the folder does not count
         with (folder / _IDS_FILE).open("wb") as file:
@@ -142,8 +143,6 @@ def encode(
             raise DataError("the corpus holds no text.")
         facts = {"files": sha256, "type": kind.name, "vocab_size": tokens.vocab_size}
         (folder / _FACTS_FILE).write_text(json.dumps(facts), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{folder}: could not be written ({error.strerror or error}).") from error
     found = stored(folder, sha256)
     assert found is not None
     return found

@@ -1,7 +1,7 @@
 """Setting a part of the data aside as a dev set that shares no text with what is trained on."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy
@@ -84,6 +84,13 @@ def normalise(text: str) -> str:
     else:  # case folding can undo the normal form
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return " ".join(text.translate(_PUNCTUATION).split()) or " ".join(text.split())
+
+
+def num_shared(train: Iterable[str], dev: Iterable[str]) -> int:
+    """How many texts of dev also stand in train, by `normalise`."""
+    keys = [normalise(text) for text in dev]
+    found = set(keys).intersection(map(normalise, train))
+    return sum(key in found for key in keys)
 
 
 class _Punctuation(dict[int, str]):

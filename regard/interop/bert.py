@@ -105,7 +105,7 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
         unused = {idle: ours.hidden_size} | ({NEXT_SENTENCE: 2} if task == "mask" and not pairs else {})
         for name, outputs in unused.items():
             if f"{name}.weight" in foreign:
-                foreign.linear(name, (outputs, ours.hidden_size), "")
+                places.Module("", name, (outputs, ours.hidden_size)).read(foreign)
         foreign.finish()
         model = build_encoder(family.arch, to_dict(ours), to_dict(head), where).to(foreign.dtype)
     except ConfigError as error:

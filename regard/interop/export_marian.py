@@ -7,7 +7,7 @@ from torch import Tensor
 
 from regard.errors import ModelError
 from regard.interop import cards, huggingface, places
-from regard.interop.marian_names import ACTIVATIONS, layer_places
+from regard.interop.marian_names import layer_places
 from regard.interop.marian_tokens import write_tokens
 from regard.models.folder import load
 from regard.models.protocol import Seq2Seq
@@ -66,7 +66,6 @@ def revert(model: Seq2Seq, ids: dict[str, int], where: str = "translator") -> tu
     expected = {
         "norm_place": (ours.norm_place, ("post",)),
         "positions": (ours.positions, ("sinusoidal",)),
-        "activation": (ours.activation, tuple(dict.fromkeys(ACTIVATIONS.values()))),
         "embedding_scale": (ours.embedding_scale, (None, 1.0)),
         "encoder_windows": (ours.encoder_windows, (None,)),
         "last_layer_reads_words": (ours.last_layer_reads_words, (None, False)),
@@ -96,7 +95,7 @@ def revert(model: Seq2Seq, ids: dict[str, int], where: str = "translator") -> tu
         "decoder_attention_heads": ours.decoder_num_heads or ours.num_heads,
         "decoder_ffn_dim": ours.decoder_feed_forward_size or ours.feed_forward_size,
         "max_position_embeddings": ours.max_length,
-        "activation_function": next(there for there, here in ACTIVATIONS.items() if here == ours.activation),
+        "activation_function": huggingface.foreign_activation(ours.activation),
         "dropout": ours.dropout,
         "attention_dropout": ours.attention_dropout,
         "activation_dropout": ours.activation_dropout,

@@ -1,7 +1,7 @@
 """Folders that `transformers` wrote or shall read: configuration and tensors, and nothing that runs."""
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from torch import Tensor
 from regard.data.text_tokens import TOKENIZER_FILE
 from regard.errors import ModelError
 from regard.formats.files import has_half_character
-from regard.models.folder import CARD_FILE, FLOATS, publish, read_weights
+from regard.models.folder import CARD_FILE, FLOATS, read_weights
+from regard.nn.layers import Activation
+from regard.storage import publish_folder
 
 CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE = "config.json", "model.safetensors", "model.safetensors.index.json"
 GENERATION_FILE, TOKENIZER_CONFIG_FILE = "generation_config.json", "tokenizer_config.json"
@@ -52,7 +54,7 @@ PLAIN_VALUES: Mapping[str, Any] = {
     "tie_encoder_decoder": False,
 }
 # Our activation by the name that transformers has for it. Of several foreign ones the first is written.
-ACTIVATIONS: Mapping[str, str] = {
+ACTIVATIONS: Mapping[str, Activation] = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
@@ -243,7 +245,7 @@ def write_folder(
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
         write_more(folder)
 
-    publish(out, fill)
+    publish_folder(out, fill)
 
 
 def _check_new(out: Path) -> None:
@@ -312,7 +314,7 @@ def check_vocabulary(folder: Path, num_tokens: int, vocab_size: int) -> None:
         )
 
 
-def activation(name: Any, where: str) -> str:
+def activation(name: Any, where: str) -> Activation:
     """Our name of an activation.
 
     Raises:
@@ -323,7 +325,7 @@ def activation(name: Any, where: str) -> str:
     return ACTIVATIONS[name]
 
 
-def foreign_activation(name: str) -> str:
+def foreign_activation(name: Activation) -> str:
     """The name that transformers has for an activation of ours."""
     return next(there for there, here in ACTIVATIONS.items() if here == name)
 
@@ -391,30 +393,6 @@ class ForeignTensors:
             copy = self.take(name, tuple(original.shape))
             if copy.shape == original.shape and not torch.equal(copy, original):
                 self.problem(f"{name} differs from {of}, expected a copy of it")
-
-    def linear(self, name: str, shape: tuple[int, int], ours: str) -> dict[str, Tensor]:
-        """A linear map (out, in) with its bias, by our name."""
-        return {
-            f"{ours}.weight": self.take(f"{name}.weight", shape),
-            f"{ours}.bias": self.take(f"{name}.bias", shape[:1]),
-        }
-
-    def attention(self, names: Sequence[str], size: int, ours: str) -> dict[str, Tensor]:
-        """A `MultiHeadAttention`, by our name.
-
-        Args:
-            names: of the linear maps of query, key, value and output.
-        """
-        query, key, value, output = (self.linear(name, (size, size), "") for name in names)
-        return {
-            f"{ours}.{block}{part}": tensor
-            for part in (".weight", ".bias")
-            for block, tensor in (
-                ("query", query[part]),
-                ("key_value", torch.cat([key[part], value[part]])),
-                ("output", output[part]),
-            )
-        }
 
     @property
     def has_problems(self) -> bool:

@@ -13,7 +13,7 @@ from regard.config import from_dict
 from regard.errors import ConfigError, ModelError
 from regard.interop import cards, huggingface, places
 from regard.interop.huggingface import ForeignTensors
-from regard.interop.marian_names import ACTIVATIONS, layer_places
+from regard.interop.marian_names import layer_places
 from regard.interop.marian_tokens import read_tokens
 from regard.models.folder import copy_weights, save
 from regard.models.transformer import Transformer, TransformerConfig
@@ -146,7 +146,7 @@ def convert(config: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str
         activation_dropout=settings.activation_dropout,
         norm_place="post",
         positions="trainable" if positions else "sinusoidal",
-        activation=ACTIVATIONS[settings.activation_function],
+        activation=huggingface.ACTIVATIONS[settings.activation_function],
         tied_embeddings=settings.tied,
         embedding_scale=None if settings.scale_embedding else 1.0,
         max_length=settings.max_position_embeddings,
@@ -190,10 +190,9 @@ def _read_settings(config: Mapping[str, Any], where: str) -> _MarianSettings:
         for name in ("encoder_attention_heads", "decoder_attention_heads")
         if getattr(settings, name) > 0 and settings.d_model % getattr(settings, name)
     ]
-    if settings.activation_function not in ACTIVATIONS:
-        problems.append(
-            f"activation_function is {settings.activation_function!r}, expected one of {', '.join(ACTIVATIONS)}"
-        )
+    if settings.activation_function not in huggingface.ACTIVATIONS:
+        known = ", ".join(huggingface.ACTIVATIONS)
+        problems.append(f"activation_function is {settings.activation_function!r}, expected one of {known}")
     if settings.max_position_embeddings > _MAX_POSITIONS:
         problems.append(
             f"max_position_embeddings is {settings.max_position_embeddings}, expected at most {_MAX_POSITIONS}"

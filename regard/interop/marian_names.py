@@ -1,13 +1,7 @@
 """The names that `transformers` has for the layers of a MarianMT model, to import and to export."""
 
-from collections.abc import Mapping
-
 from regard.interop.places import Attention, Module, Place
 from regard.models.transformer import TransformerConfig
-from regard.nn.layers import Activation
-
-# Our activation by the foreign one; of several foreign ones the first is written.
-ACTIVATIONS: Mapping[str, Activation] = {"relu": "relu", "gelu": "gelu", "swish": "swish", "silu": "swish"}
 
 
 def layer_places(ours: TransformerConfig) -> list[Place]:

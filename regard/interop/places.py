@@ -49,7 +49,13 @@ class Attention:
     size: int
 
     def read(self, foreign: ForeignTensors) -> dict[str, Tensor]:
-        return foreign.attention(self.theirs, self.size, self.ours)
+        query, key, value, output = (Module("", name, (self.size, self.size)).read(foreign) for name in self.theirs)
+        found = {}
+        for part in (".weight", ".bias"):
+            found[f"{self.ours}.query{part}"] = query[part]
+            found[f"{self.ours}.key_value{part}"] = torch.cat([key[part], value[part]])
+            found[f"{self.ours}.output{part}"] = output[part]
+        return found
 
     def write(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         query, key, value, output = self.theirs

@@ -1,9 +1,6 @@
 """The model folder: config.json, model.safetensors, the tokenizer's files and a card. Publishable as it is."""
 
-import contextlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from regard.config import to_dict
+from regard.config import from_dict, to_dict
 from regard.data.byte_tokens import ByteTokens
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
-from regard.errors import ConfigError, ModelError, StorageError
+from regard.errors import ConfigError, ModelError
 from regard.models import DECODERS, ENCODERS, MODELS, build, build_decoder, build_encoder
-from regard.models.heads import TaskModel
+from regard.models.heads import HeadConfig, TaskModel
 from regard.models.protocol import Decoder, Seq2Seq
+from regard.storage import publish_folder
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)  # types that weights may have in a file
@@ -133,44 +131,7 @@ def _write(
         (partial / WEIGHTS_FILE).write_bytes(safetensors.torch.save(tensors))
         (partial / CARD_FILE).write_text(card, encoding="utf-8")
 
-    publish(folder, fill)
-
-
-def publish(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Have a folder appear under its name complete or not at all, in the place of one that is there.
-
-    Args:
-        fill: writes files into the empty folder that it is given.
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    partial, old = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
-    try:
-        if old.exists() and not folder.exists():
-            old.rename(folder)  # a process died between the two names: what it left is the newest that is whole
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        fill(partial)
-        for path in partial.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        flush_folder(partial)
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
-        flush_folder(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if old.exists() and not folder.exists():
-            with contextlib.suppress(OSError):  # the first error is the one to tell
-                old.rename(folder)
-        raise StorageError(f"{folder}: the model could not be saved ({error.strerror}).") from error
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    publish_folder(folder, fill)
 
 
 def load(folder: Path) -> LoadedModel:
@@ -236,6 +197,19 @@ def arch_of(folder: Path) -> str:
         ModelError: it is no such folder.
     """
     return read_config(find(folder))["arch"]
+
+
+def head_of(folder: Path) -> HeadConfig:
+    """The head that an encoder's folder or run folder names, without reading its weights.
+
+    Raises:
+        ModelError: it is no such folder.
+    """
+    folder = find(folder)
+    try:
+        return from_dict(HeadConfig, read_config(folder)["head"], f"{folder / CONFIG_FILE}, head")
+    except ConfigError as error:
+        raise ModelError(str(error)) from error
 
 
 AnyModel = TypeVar("AnyModel", Seq2Seq, TaskModel, Decoder)
@@ -371,12 +345,3 @@ def _check(tensors: Mapping[str, Tensor], into: Mapping[str, Tensor], where: Pat
     if problems:
         shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
         raise ModelError(f"{where}: does not fit its configuration: {shown}.")
-
-
-def flush_folder(folder: Path) -> None:
-    """Have the disk remember which files a folder holds."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from regard.errors import ConfigError
 from regard.models.checks import check_dropouts, check_sizes
-from regard.models.protocol import Forced, Seq2Seq, sentences_kept
+from regard.models.protocol import sentences_kept
+from regard.models.recurrent import RecurrentSeq2Seq
 from regard.nn.attention import AdditiveAttention, Pattern
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
@@ -58,7 +59,7 @@ class GNMTState:
         return GNMTState(layers, self.memory[kept], self.projected[kept], self.source.select(kept))
 
 
-class GNMT(Seq2Seq):
+class GNMT(RecurrentSeq2Seq):
     """Deep LSTMs with residual connections from the third layer on (second in the decoder).
 
     The bottom decoder layer reads target tokens only; its output asks the source, and the context it gets goes into all
@@ -87,15 +88,8 @@ class GNMT(Seq2Seq):
         tied_to = self.target_embedding if config.tied_embeddings else None
         self.output = OutputLayer(hidden, config.vocab_size, tied_to=tied_to)
 
-    def states(self, source: Padded, target: Padded) -> Tensor:
-        return self._decode(target.clear(self._embed(target.ids)), self.start(source))[0]
-
-    def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
-        states, _, weights = self._decode(target.clear(self._embed(target.ids)), self.start(source))
-        return Forced(states, self.output, {"cross": weights[:, None]} if return_weights else {})
-
     def states_by_token(self, source: Padded, target: Padded) -> Tensor:
-        state, embedded = self.start(source), target.clear(self._embed(target.ids))
+        state, embedded = self.start(source), self.embed_target(target)
         (rows, length, _), num_tokens = embedded.shape, state.memory.size(1)
         context, alone = state.memory.flatten(0, 1)[:, None], []
         for position in range(length):
@@ -107,11 +101,11 @@ class GNMT(Seq2Seq):
             ]
             read, _ = self._read(bottom.repeat_interleave(num_tokens, 0), context, before)
             alone.append(read.view(rows, num_tokens, -1))
-            _, state, _ = self._decode(token, state)
+            _, state, _ = self.decode(token, state)
         return torch.stack(alone, 1)
 
     def start(self, source: Padded) -> GNMTState:
-        embedded = source.clear(self.dropout(self.source_embedding(source.ids)))
+        embedded = self.embed_source(source)
         states = self.encoder_bottom(embedded, source.lengths)
         for number, layer in enumerate(self.encoder):
             output, _ = layer(self.dropout(states))
@@ -120,15 +114,7 @@ class GNMT(Seq2Seq):
         layers = tuple((zeros, zeros) for _ in range(self.config.num_layers))
         return GNMTState(layers, states, self.attention.project(states), Pattern(source.lengths))
 
-    def step(self, ids: Tensor, state: GNMTState) -> tuple[Tensor, GNMTState]:
-        states, state, _ = self._decode(self._embed(ids), state)
-        return self.output(states), state
-
-    def _embed(self, ids: Tensor) -> Tensor:
-        return self.dropout(self.target_embedding(ids))
-
-    def _decode(self, embedded: Tensor, state: GNMTState) -> tuple[Tensor, GNMTState, Tensor]:
-        """Read (R, n, hidden) tokens: states of that shape, the new state, weights (B, 1, beam * n, S)."""
+    def decode(self, embedded: Tensor, state: GNMTState) -> tuple[Tensor, GNMTState, Tensor]:
         sentences, (rows, length, _) = state.memory.size(0), embedded.shape
         states, bottom = self.decoder_bottom(embedded, state.layers[0])
         query = states.reshape(sentences, -1, states.size(-1))  # (B, beam * n, hidden)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from regard.models.checks import check_dropouts, check_sizes
-from regard.models.protocol import Forced, Seq2Seq
+from regard.models.recurrent import RecurrentSeq2Seq
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
 from regard.nn.recurrent import GRU, last_real, reverse_padded
@@ -44,7 +44,7 @@ class RNNState:
         return RNNState(self.hidden[:, rows.flatten()], self.summary[rows[:, 0] // width])
 
 
-class RNN(Seq2Seq):
+class RNN(RecurrentSeq2Seq):
     """A GRU reads the source; its last state starts the decoder and is an input of each of its steps.
 
     The source is read from its end to its beginning, so that the first words, which are needed first, are the freshest
@@ -69,30 +69,16 @@ class RNN(Seq2Seq):
         tied_to = self.target_embedding if config.tied_embeddings else None
         self.output = OutputLayer(embedding, config.vocab_size, tied_to=tied_to)
 
-    def states(self, source: Padded, target: Padded) -> Tensor:
-        return self._decode(target.clear(self._embed(target.ids)), self.start(source))[0]
-
-    def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
-        return Forced(self.states(source, target), self.output, {})
-
     def start(self, source: Padded) -> RNNState:
-        embedded = source.clear(self.dropout(self.source_embedding(source.ids)))
+        embedded = self.embed_source(source)
         encoded, _ = self.encoder(reverse_padded(embedded, source.lengths))
         summary = last_real(encoded, source.lengths)
         first = torch.tanh(self.initial(summary))
         return RNNState(first.expand(self.config.num_layers, -1, -1).contiguous(), summary)
 
-    def step(self, ids: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
-        states, state = self._decode(self._embed(ids), state)
-        return self.output(states), state
-
-    def _embed(self, ids: Tensor) -> Tensor:
-        return self.dropout(self.target_embedding(ids))
-
-    def _decode(self, embedded: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
-        """Read (R, n, embedding) tokens: states (R, n, embedding) and the new state."""
+    def decode(self, embedded: Tensor, state: RNNState) -> tuple[Tensor, RNNState, None]:
         beam = embedded.size(0) // state.summary.size(0)
         summary = state.summary.repeat_interleave(beam, dim=0)[:, None].expand(-1, embedded.size(1), -1)
         decoded, hidden = self.decoder(torch.cat([embedded, summary], dim=-1), state.hidden)
         read = torch.tanh(self.readout(torch.cat([decoded, summary, embedded], dim=-1)))
-        return self.dropout(read), RNNState(hidden, state.summary)
+        return self.dropout(read), RNNState(hidden, state.summary), None

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from regard.models.checks import check_dropouts, check_sizes
-from regard.models.protocol import Forced, Seq2Seq, sentences_kept
+from regard.models.protocol import sentences_kept
+from regard.models.recurrent import RecurrentSeq2Seq
 from regard.nn.attention import AdditiveAttention, Pattern
 from regard.nn.layers import Dropout, Embedding, Linear, OutputLayer
 from regard.nn.padded import Padded
@@ -49,7 +50,7 @@ class RNNSearchState:
         return RNNSearchState(hidden, self.memory[kept], self.projected[kept], self.source.select(kept))
 
 
-class RNNSearch(Seq2Seq):
+class RNNSearch(RecurrentSeq2Seq):
     """For each target word the decoder searches the source for where the relevant information is.
 
     Relative to the paper: the readout takes the new state s_i (its equation 4; the appendix writes s_(i-1)), the output
@@ -73,40 +74,25 @@ class RNNSearch(Seq2Seq):
         tied_to = self.target_embedding if config.tied_embeddings else None
         self.output = OutputLayer(embedding, config.vocab_size, tied_to=tied_to)
 
-    def states(self, source: Padded, target: Padded) -> Tensor:
-        return self._decode(target.clear(self._embed(target.ids)), self.start(source))[0]
-
-    def forced(self, source: Padded, target: Padded, *, return_weights: bool = False) -> Forced:
-        states, _, weights = self._decode(target.clear(self._embed(target.ids)), self.start(source))
-        return Forced(states, self.output, {"cross": weights[:, None]} if return_weights else {})
-
     def states_by_token(self, source: Padded, target: Padded) -> Tensor:
-        state, embedded = self.start(source), target.clear(self._embed(target.ids))
+        state, embedded = self.start(source), self.embed_target(target)
         (rows, length, _), num_tokens = embedded.shape, state.memory.size(1)
         gates, alone = self.cell.project(embedded), []
         for position in range(length):
             before, token = state.hidden, embedded[:, position : position + 1]
-            _, state, _ = self._decode(token, state)
+            _, state, _ = self.decode(token, state)
             each = [part.repeat_interleave(num_tokens, 0) for part in (gates[:, position], before)]
             hidden = self.cell(each[0], state.memory.flatten(0, 1), each[1]).view(rows, num_tokens, -1)
             alone.append(self._read(hidden, state.memory, token.expand(-1, num_tokens, -1)))
         return torch.stack(alone, 1)
 
     def start(self, source: Padded) -> RNNSearchState:
-        embedded = source.clear(self.dropout(self.source_embedding(source.ids)))
+        embedded = self.embed_source(source)
         memory = self.dropout(self.encoder(embedded, source.lengths))
         first = torch.tanh(self.initial(memory[:, 0, self.config.hidden_size :]))  # the backward state at word 1
         return RNNSearchState(first, memory, self.attention.project(memory), Pattern(source.lengths))
 
-    def step(self, ids: Tensor, state: RNNSearchState) -> tuple[Tensor, RNNSearchState]:
-        states, state, _ = self._decode(self._embed(ids), state)
-        return self.output(states), state
-
-    def _embed(self, ids: Tensor) -> Tensor:
-        return self.dropout(self.target_embedding(ids))
-
-    def _decode(self, embedded: Tensor, state: RNNSearchState) -> tuple[Tensor, RNNSearchState, Tensor]:
-        """Read (R, n, embedding) tokens: states of that shape, the new state, weights (B, 1, beam * n, S)."""
+    def decode(self, embedded: Tensor, state: RNNSearchState) -> tuple[Tensor, RNNSearchState, Tensor]:
         sentences, (rows, length, _) = state.memory.size(0), embedded.shape
         gates = self.cell.project(embedded)
         hidden, all_hidden, contexts, all_weights = state.hidden, [], [], []

@@ -10,14 +10,15 @@ from typing import Any
 from torch import nn
 
 from regard.models.protocol import count_parameters
-from regard.training import checkpoint
+from regard.storage import write_file
 
 TIMED = 200  # dev texts, done by each in turn
 _LEAST_ROUNDS, _MOST_ROUNDS, _LEAST_SECONDS = 3, 30, 3.0
 
 
-def kept_line(path: Path, step: int, make: Callable[[], str]) -> str:
-    """What was said of the student of this step before; else what `make` says now, which is kept there."""
+def kept_line(folder: Path, step: int, make: Callable[[], str]) -> str:
+    """What was said before of the student of this step; else what `make` says now, which is kept in the run folder."""
+    path = folder / "beside.json"
     try:
         kept = json.loads(path.read_bytes())
         if kept["step"] == step and isinstance(kept["line"], str):
@@ -25,7 +26,7 @@ def kept_line(path: Path, step: int, make: Callable[[], str]) -> str:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # both models are here: what cannot be read is measured again
     line = make()
-    checkpoint.write_file(path, json.dumps({"step": step, "line": line}).encode())
+    write_file(path, json.dumps({"step": step, "line": line}).encode())
     return line
 
 

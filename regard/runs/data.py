@@ -1,14 +1,14 @@
 """What a run trains on and is validated with."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy
 
 from regard.data import labelled
 from regard.data import pairs as pair_data
 from regard.data.filters import Filters
-from regard.data.holding_out import hold_out
+from regard.data.holding_out import hold_out, num_shared
 from regard.data.labelled import LabelledSet, LabelTask
 from regard.data.pairs import PairSet, Split
 from regard.runs.finetune_settings import LabelledData
@@ -35,11 +35,22 @@ def prepare_data(data: DataSettings, seed: int, note: Callable[[str], None]) -> 
     for line in lines:
         note(line)
     if data.dev:
-        return train_pairs, dev_pairs_of(data, data.dev, seed)
+        dev_pairs = dev_pairs_of(data, data.dev, seed)
+        if shared := num_shared(_as_one(train_pairs), _as_one(dev_pairs)):
+            note(_flatter(shared, len(dev_pairs), "pairs"))
+        return train_pairs, dev_pairs
     held = hold_out(train_pairs, data.dev_pairs, seed)
     shared = "no source" if held.shared_targets else "no source or target"
     note(f"held out: dev {len(held.dev):,} ({shared} shared with train; {held.dropped:,} pairs dropped for it)")
     return held.train, held.dev
+
+
+def _as_one(pairs: PairSet) -> Iterator[str]:
+    return map("\t".join, zip(pairs.sources, pairs.targets, strict=True))
+
+
+def _flatter(shared: int, num_dev: int, what: str) -> str:
+    return f"{shared:,} of {num_dev:,} dev {what} are also among the training {what}: dev scores will flatter."
 
 
 def dev_pairs_of(data: DataSettings, arguments: Sequence[str], seed: int) -> PairSet:
@@ -61,8 +72,10 @@ def prepare_labelled(
     if data.dev:
         dev = labelled.load(data.dev, task, data.columns())
         note(f"dev: {dev.line()}")
+        if data.dev_rows != LabelledData.dev_rows:  # told, not refused: one file of settings may serve several sets
+            note("data.dev_rows does nothing here: --dev is used whole.")
         if shared := labelled.num_shared(rows, dev):
-            note(f"{shared:,} of {len(dev):,} dev texts are also among the training texts: dev scores will flatter.")
+            note(_flatter(shared, len(dev), "texts"))
         return rows, dev
     train, dev, dropped = labelled.hold_out(rows, data.dev_rows, seed)
     what = "pair" if task == "pair" else "text"  # one text of a pair may stand in another pair of train

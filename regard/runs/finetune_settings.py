@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from regard.config import from_dict, refuse_idle, to_dict, to_toml
-from regard.data.labelled import Columns, LabelTask, check_task
+from regard.data.columns import Columns
+from regard.data.labelled import LabelTask, check_task
 from regard.errors import ConfigError
 from regard.nn.layers import fast_in_bf16
 from regard.runs.sizes import Sizes

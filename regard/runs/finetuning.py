@@ -30,9 +30,9 @@ from regard.runs.card import write_label_card
 from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
 from regard.runs.folder import RunFolder, facts_of
 from regard.runs.reporter import Reporter, told_score
-from regard.runs.session import Learner, Lesson, Session, Validation
+from regard.runs.session import Learner, Lesson, LessonAround, Session, Validation
 from regard.runs.sizes import ENCODER_SIZES
-from regard.training.batches import ExamplesByEpoch, epoch_order
+from regard.training.batches import epoch_order
 from regard.training.distil import DistilSettings, distil_loss, student_of
 from regard.training.examples import IdTexts, LabelBatch, encode_labelled
 from regard.training.loss import Losses, label_loss
@@ -81,26 +81,14 @@ class LabelLesson:
 
 
 @dataclass(frozen=True)
-class DistilledLesson:
+class DistilledLesson(LessonAround):
     """Another lesson with a teacher beside it: the student learns from both, and is judged as ever."""
 
-    lesson: Lesson
     teacher: TaskModel
     settings: DistilSettings
 
-    @property
-    def unit(self) -> str:
-        return self.lesson.unit
-
-    @property
-    def train(self) -> ExamplesByEpoch:
-        return self.lesson.train
-
     def loss(self, model: TaskModel, batch: LabelBatch) -> Losses:
         return distil_loss(model, self.teacher, batch, self.settings)
-
-    def validate(self, model: TaskModel) -> Validation:
-        return self.lesson.validate(model)
 
 
 class Finetuning:
@@ -137,6 +125,8 @@ class Finetuning:
             refuse_idle(
                 model, {"dropout": 0.1, "encoder_dropout": None}, "a student has its teacher's", f"{where}, [model]"
             )
+            if self.task == "regress":
+                refuse_idle(distil, {"temperature": 2.0}, "numbers have no distribution", f"{where}, [distil]")
             if training.get("label_smoothing"):
                 raise ConfigError(
                     f"{where}: training.label_smoothing does nothing here: the teacher's labels are soft."
@@ -243,7 +233,7 @@ class Finetuning:
                 "texts",
             )
 
-        return beside.kept_line(self.folder.path / "beside.json", best["step"], make)
+        return beside.kept_line(self.folder.path, best["step"], make)
 
     def _labels(self, train: LabelledSet, dev: LabelledSet) -> tuple[str, ...]:
         """The classes or tags to learn; a rare one may stand in held-out rows alone."""

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import platform
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -19,9 +18,10 @@ from regard.config import read_toml
 from regard.data.byte_tokens import ByteTokens
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
-from regard.errors import CheckpointError, ConfigError, ModelError, StorageError
+from regard.errors import CheckpointError, ConfigError, ModelError
 from regard.formats.files import has_half_character
 from regard.models.folder import CONFIG_FILE
+from regard.storage import flush, storing, write_file
 from regard.training import checkpoint
 from regard.training.plan import TrainingPlan
 
@@ -45,11 +45,9 @@ class RunFolder:
             CheckpointError: another process trains here.
             StorageError: the disk refused.
         """
-        try:
+        with storing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / ".lock").open("a")
-        except OSError as error:
-            raise StorageError(f"{self.path}: cannot be written ({error.strerror}).") from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,7 +96,7 @@ class RunFolder:
                 )
             if differing:
                 (self.path / BEFORE_FILE).unlink(missing_ok=True)  # of another base, perhaps
-        checkpoint.write_file(path, wanted.encode())
+        write_file(path, wanted.encode())
 
     def tokens(self, load: Callable[[Path, dict[str, Any]], AnyTokens], make: Callable[[], AnyTokens]) -> AnyTokens:
         """The tokenizer that this run made when it began, or else a new one, kept for the run's resumptions.
@@ -118,15 +116,12 @@ class RunFolder:
                 raise ModelError(f"{facts_path}: cannot be read as JSON ({error}). Use another --out.") from error
             return load(folder, facts)
         tokens = make()
-        try:
+        with storing(folder):
             folder.mkdir(exist_ok=True)
             facts = tokens.save(folder)
             for path in folder.iterdir():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-        except OSError as error:
-            raise StorageError(f"{folder}: could not be written ({error.strerror}).") from error
-        checkpoint.write_file(facts_path, json.dumps(facts).encode())  # last: without it the folder does not count
+                flush(path)
+        write_file(facts_path, json.dumps(facts).encode())  # last: without it the folder does not count
         return tokens
 
     def best_weights(self, step: int, plan: TrainingPlan) -> dict[str, Tensor]:

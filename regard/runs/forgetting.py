@@ -11,29 +11,15 @@ from torch import nn
 
 from regard.runs.folder import BEFORE_FILE
 from regard.runs.reporter import Reporter, told_score, told_scores
-from regard.runs.session import Lesson, Validation
-from regard.training import checkpoint
-from regard.training.batches import ExamplesByEpoch
-from regard.training.loss import Losses
+from regard.runs.session import Lesson, LessonAround, Validation
+from regard.storage import write_file
 
 
 @dataclass(frozen=True)
-class ContinuedLesson:
+class ContinuedLesson(LessonAround):
     """Another lesson, for a model that has learnt before: what it could do then is scored beside what it learns."""
 
-    lesson: Lesson
     old: Lesson  # of the old dev set: only its scores count, as "old_loss" and so on
-
-    @property
-    def unit(self) -> str:
-        return self.lesson.unit
-
-    @property
-    def train(self) -> ExamplesByEpoch:
-        return self.lesson.train
-
-    def loss(self, model: Any, batch: Any) -> Losses:
-        return self.lesson.loss(model, batch)
 
     def validate(self, model: Any) -> Validation:
         """The new dev set decides, for it is what the run is for."""
@@ -66,7 +52,7 @@ def score_before(
     scores = lesson.validate(base).row
     new, old = ("  ".join(told_scores(scores, prefix)) for prefix in ("dev_", "old_"))
     reporter.note(f"before: dev {new}; old dev {old}")
-    checkpoint.write_file(path, json.dumps({"data": data, "scores": scores}, indent=1).encode())
+    write_file(path, json.dumps({"data": data, "scores": scores}, indent=1).encode())
     return scores
 
 

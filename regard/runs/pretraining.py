@@ -126,6 +126,8 @@ class Pretraining:
         subject = self._writer(base) if self.writes else self._reader(base)
         corpus = self._corpus(self.paths, subject, "corpus", prints[0])
         if dev_paths:
+            if prints[0] == prints[1]:
+                self.reporter.note("dev is the training text itself: its scores will flatter.")
             train, dev = corpus, self._corpus(dev_paths, subject, "dev-corpus", prints[1])
             dev = corpora.first_tokens(dev, self.data.dev_tokens)
         else:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from regard.errors import CheckpointError, DataError, Stopped, StorageError
+from regard.errors import CheckpointError, DataError, Stopped
 from regard.nn.layers import fast_in_bf16, multiply_in_bf16
 from regard.runs.reporter import Reporter
 from regard.runs.signals import stop_requests
+from regard.storage import flush, storing, write_file
 from regard.training import checkpoint
 from regard.training.batches import ExamplesByEpoch, Position, batches_from
 from regard.training.loop import Progress, train
@@ -84,6 +84,27 @@ class Lesson(Protocol):
     def validate(self, model: Any) -> Validation:
         """Score a model in evaluation mode on the dev set."""
         ...
+
+
+@dataclass(frozen=True)
+class LessonAround:
+    """Another lesson, of which a subclass changes something."""
+
+    lesson: Lesson
+
+    @property
+    def unit(self) -> str:
+        return self.lesson.unit
+
+    @property
+    def train(self) -> ExamplesByEpoch:
+        return self.lesson.train
+
+    def loss(self, model: Any, batch: Any) -> Losses:
+        return self.lesson.loss(model, batch)
+
+    def validate(self, model: Any) -> Validation:
+        return self.lesson.validate(model)
 
 
 class Session:
@@ -243,7 +264,7 @@ class Session:
         checkpoint.save(self.checkpoints, self.step, state, learner.model, learner.optimizer, learner.average)
         best_step = self.best.get("step", 0)
         if self.best:
-            checkpoint.write_file(self.best_path, json.dumps(self.best, indent=1).encode())
+            write_file(self.best_path, json.dumps(self.best, indent=1).encode())
         # Later ones were damaged and passed over: they must not push out those that can be read.
         old = [step for step in checkpoint.steps(self.checkpoints) if step != best_step and step <= self.step]
         for step in old[: -self.plan.keep_checkpoints]:
@@ -297,16 +318,10 @@ class Session:
         self.reporter.note(f"going on from {newest.name}")
 
     def _log(self, row: Mapping[str, Any]) -> None:
-        try:
+        with storing(self.log_path, "Checkpoints are intact; make room, then run the same command again."):
             with self.log_path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())  # a checkpoint that follows must not outlive these lines
-        except OSError as error:
-            raise StorageError(
-                f"{self.log_path}: could not be written ({error.strerror}). Checkpoints are intact; make room, then "
-                "run the same command again."
-            ) from error
+            flush(self.log_path)  # a checkpoint that follows must not outlive these lines
 
     def _cut_log(self, step: int) -> None:
         """Drop what the log says of steps after the checkpoint, and a line that was cut short."""
@@ -321,7 +336,7 @@ class Session:
                 continue
             if isinstance(row, dict) and row.get("step", step + 1) <= step:
                 kept.append(line + b"\n")
-        checkpoint.write_file(log, b"".join(kept))
+        write_file(log, b"".join(kept))
 
 
 @dataclass

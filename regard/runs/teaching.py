@@ -14,7 +14,7 @@ from regard import flags
 from regard.data.pairs import PairSet
 from regard.decoding.options import SearchOptions
 from regard.engines.torch import TorchEngine
-from regard.errors import CheckpointError, DataError, ModelError, Stopped, StorageError
+from regard.errors import CheckpointError, DataError, ModelError, Stopped
 from regard.evaluation import metrics
 from regard.models.folder import LoadedModel
 from regard.models.protocol import Seq2Seq, count_parameters
@@ -23,7 +23,7 @@ from regard.runs.folder import TEACHER_FOLDER
 from regard.runs.reporter import Reporter, told_score
 from regard.runs.signals import stop_requests
 from regard.runs.translating import TranslationLesson
-from regard.training import checkpoint
+from regard.storage import storing, write_file
 from regard.training.distil import TranslatorDistilSettings
 from regard.translation import Translation, translate
 
@@ -134,22 +134,20 @@ def beside_teacher(
             f"beam {options.beam_size}",
         )
 
-    return beside.kept_line(folder / TEACHER_FOLDER / "beside.json", best["step"], make)
+    return beside.kept_line(folder, best["step"], make)
 
 
 def _settle(where: Path, facts: Mapping[str, Any], reporter: Reporter) -> None:
     """Make the folder of translations, or refuse one that holds those of other data."""
-    try:
+    with storing(where):
         where.mkdir(exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{where}: cannot be written ({error.strerror}).") from error
     path = where / "facts.json"
     ours = {key: facts[key] for key in ("data", "versions", "threads")}
     try:
         theirs = json.loads(path.read_bytes())
         differing = [key for key in ours if theirs[key] != ours[key]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        checkpoint.write_file(path, json.dumps(ours).encode())
+        write_file(path, json.dumps(ours).encode())
         return
     if "data" in differing:
         raise CheckpointError(
@@ -180,7 +178,7 @@ def _stored(path: Path, count: int, reporter: Reporter) -> list[str] | None:
 
 def _store(path: Path, texts: list[str]) -> None:
     found = {"sha256": _digest(texts), "texts": texts}
-    checkpoint.write_file(path, json.dumps(found, ensure_ascii=False).encode())
+    write_file(path, json.dumps(found, ensure_ascii=False).encode())
 
 
 def _digest(texts: list[str]) -> str:

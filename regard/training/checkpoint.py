@@ -1,13 +1,12 @@
 """Checkpoints: one folder published by one rename, with a manifest written last.
 
-A save writes every file into a hidden folder, flushes each file and the folder, and renames it. Whatever moment the
-process or the power dies at, the newest complete checkpoint loads and no half one is ever taken for complete. The files
-are safetensors and JSON: nothing is unpickled.
+A save publishes its folder whole (`regard.storage`). Whatever moment the process or the power dies at, the newest
+complete checkpoint loads and no half one is ever taken for complete. The files are safetensors and JSON: nothing is
+unpickled.
 """
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -19,11 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import CheckpointError, StorageError
-from regard.models.folder import copy_weights, flush_folder, read_weights
+from regard.models.folder import copy_weights, read_weights
+from regard.storage import OLD, PARTIAL, publish_folder
 from regard.training.optimizer import WeightAverage
 
 WEIGHTS_FILE, AVERAGE_FILE, OPTIMIZER_FILE = "weights.safetensors", "average.safetensors", "optimizer.safetensors"
 STATE_FILE, MANIFEST_FILE = "state.json", "manifest.json"
+_REMOVED = ".removed"  # how the hidden name of a checkpoint ends that is being deleted
 _NAME = re.compile(r"step-(\d{6,})")
 
 
@@ -60,39 +61,18 @@ def save(
         name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()
     }
     contents[MANIFEST_FILE] = json.dumps({"format": 1, "files": manifest}, indent=1).encode()
-    return publish(final, contents)
+
+    def fill(partial: Path) -> None:
+        for name, data in contents.items():
+            (partial / name).write_bytes(data)
+
+    publish_folder(final, fill)
+    return final
 
 
 def folder_of(folder: Path, step: int) -> Path:
     """Where the checkpoint of a step stands under the run's `checkpoints/`."""
     return folder / f"step-{step:06d}"
-
-
-def publish(final: Path, contents: Mapping[str, bytes]) -> Path:
-    """Write files into a new folder that appears under its name only when all of it is on the disk.
-
-    Raises:
-        StorageError: the disk refused; nothing is left behind.
-    """
-    partial = final.parent / f".{final.name}.partial"
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
-        for name, data in contents.items():
-            _write(partial / name, data)
-        flush_folder(partial)
-        if final.exists():  # an incomplete one
-            shutil.rmtree(final)
-        partial.rename(final)
-        flush_folder(final.parent)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise StorageError(
-            f"{final}: could not be saved ({error.strerror}). What was saved before is intact; make room, "
-            "then run the same command again."
-        ) from error
-    return final
 
 
 def is_complete(checkpoint: Path) -> bool:
@@ -168,7 +148,7 @@ def remove(checkpoint: Path) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    hidden = checkpoint.parent / f".{checkpoint.name}.removed"
+    hidden = checkpoint.parent / f".{checkpoint.name}{_REMOVED}"
     shutil.rmtree(hidden, ignore_errors=True)
     try:
         checkpoint.rename(hidden)
@@ -179,24 +159,9 @@ def remove(checkpoint: Path) -> None:
 
 def sweep(folder: Path) -> None:
     """Delete the hidden folders in which a process died while it saved or removed a checkpoint."""
-    for hidden in [*folder.glob(".step-*.partial"), *folder.glob(".step-*.removed")]:
-        shutil.rmtree(hidden, ignore_errors=True)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Replace a file by one rename, flushed, so that it is always the old one or the new one.
-
-    Raises:
-        StorageError: the disk refused; the old file is untouched.
-    """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        _write(partial, data)
-        partial.replace(path)
-        flush_folder(path.parent)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"{path}: could not be written ({error.strerror}). The old file is intact.") from error
+    for suffix in (PARTIAL, OLD, _REMOVED):
+        for hidden in folder.glob(f".step-*{suffix}"):
+            shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -209,10 +174,3 @@ def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
 
 def _serialize(tensors: Mapping[str, Tensor]) -> bytes:
     return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.config import refuse_idle
 from regard.errors import ConfigError, ModelError
 from regard.models import ENCODERS
 from regard.models.bert import Bert, DistilBertConfig
@@ -42,6 +43,8 @@ class DistilSettings:
         weights = (self.soft_weight, self.hard_weight, self.hidden_weight)
         if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
             raise ConfigError(f"distil: the weights must not be negative, and one above 0, got {weights}")
+        if not self.soft_weight:
+            refuse_idle(self, {"temperature": 2.0}, "soft_weight is 0, so no distributions are compared", "[distil]")
 
 
 @dataclass(frozen=True, kw_only=True)

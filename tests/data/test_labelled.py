@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regard.data.labelled import Columns, LabelTask, TagSpan, fingerprint, hold_out, load, num_shared, read_texts
+from regard.data.columns import Columns
+from regard.data.labelled import LabelTask, TagSpan, fingerprint, hold_out, load, num_shared, read_texts
 from regard.errors import ConfigError, DataError
 
 NONE = Columns()

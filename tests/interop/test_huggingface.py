@@ -147,7 +147,7 @@ def test_a_configuration_as_opus_mt_has_it_is_taken(folder, tmp_path):
         ),
         ({"static_position_embeddings": False}, "static_position_embeddings is False, expected True"),
         ({"forced_bos_token_id": 3}, "forced_bos_token_id is 3, expected None"),
-        ({"activation_function": "gelu_new"}, "activation_function is 'gelu_new', expected one of relu, gelu"),
+        ({"activation_function": "mish"}, "activation_function is 'mish', expected one of gelu, gelu_new"),
         ({"decoder_vocab_size": 13}, "decoder_vocab_size is 13, expected vocab_size (12)"),
         ({"num_hidden_layers": 2}, "num_hidden_layers is 2, expected encoder_layers (1)"),
         ({"decoder_layers": 0}, "decoder_layers is 0, expected at least 1"),

@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_the_old_model(saved: Path, tiny, word_tokens, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(StorageError, match=r"the model could not be saved \(No space left on device\)"):
+    with pytest.raises(StorageError, match=r"model: could not be saved \(No space left on device\)"):
         folder.save(saved, model, dict(model.named_parameters()), word_tokens, "")
     monkeypatch.undo()
     assert (saved / "model.safetensors").read_bytes() == before
@@ -215,7 +215,7 @@ def test_a_name_that_cannot_be_given_leaves_the_old_model(saved: Path, tiny, wor
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refused)
-    with pytest.raises(StorageError, match="the model could not be saved"):
+    with pytest.raises(StorageError, match="model: could not be saved"):
         folder.save(saved, model, dict(model.named_parameters()), word_tokens, "")
     assert [entry.name for entry in saved.parent.iterdir()] == ["model"]
     assert folder.load(saved)

@@ -209,10 +209,16 @@ def test_nothing_is_overwritten(tmp_path) -> None:
     assert (folder / "config.json").read_text() == before
 
 
-@pytest.mark.parametrize("changes", [{}, {"scale_embedding": False, "share_encoder_decoder_embeddings": False}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"activation_function": "gelu_new"},
+        {"scale_embedding": False, "share_encoder_decoder_embeddings": False, "tie_word_embeddings": False},
+    ],
+)
 def test_marian_goes_out_and_comes_back(tmp_path, changes) -> None:
-    untied = {"tie_word_embeddings": False} if changes else {}
-    reference = make_reference(**changes, **untied)
+    reference = make_reference(**changes)
     reference.save_pretrained(tmp_path / "theirs")
     read = [huggingface.read_config(tmp_path / "theirs"), huggingface.read_tensors(tmp_path / "theirs")]
     ours = marian.convert(*read)

@@ -45,6 +45,7 @@ VARIANTS = {
     "as OPUS-MT": {},
     "unscaled, gelu": {"scale_embedding": False, "activation_function": "gelu"},
     "relu, odd width": {"activation_function": "relu", "d_model": 15, "decoder_attention_heads": 5},
+    "gelu by tanh": {"activation_function": "gelu_new"},
     "sides apart": {"share_encoder_decoder_embeddings": False},
     "nothing shared": {"share_encoder_decoder_embeddings": False, "tie_word_embeddings": False},
     "output apart": {"tie_word_embeddings": False},

@@ -17,6 +17,7 @@ from regard.runs.data import prepare_labelled
 from regard.runs.finetune_settings import HeadSettings, LabelledData
 from regard.runs.finetuning import Finetuning
 from regard.training import checkpoint
+from regard.training.distil import DistilSettings
 
 SETTINGS: dict[str, Any] = {
     "max_steps": 60,
@@ -204,6 +205,14 @@ def test_dev_texts_that_are_trained_on_are_told(tmp_path: Path, base: Path) -> N
     assert "label from column 1, text from column 2; 2 different labels: no, yes" in listener.notes
 
 
+def test_a_number_of_rows_to_hold_out_beside_a_dev_set_is_told(tmp_path: Path) -> None:
+    data = write(tmp_path, "classify", 20)
+    for count, told in ((1_000, []), (300, ["data.dev_rows does nothing here: --dev is used whole."])):
+        notes: list[str] = []
+        prepare_labelled(LabelledData(train=(data,), dev=(data,), dev_rows=count), "classify", 1, notes.append)
+        assert [note for note in notes if "dev_rows" in note] == told
+
+
 def test_layers_that_are_frozen_stay_as_they_were(tmp_path: Path, base: Path) -> None:
     data = write(tmp_path, "classify")
     with pytest.raises(Killed):
@@ -290,6 +299,14 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, base: Path) -> None:
         train(tmp_path / "x", data, "bert-huge")
     with pytest.raises(ConfigError, match="dev_metric 'entity_f1' says nothing of --task classify"):
         train(tmp_path / "x", data, base, dev_metric="entity_f1")
+    with pytest.raises(ConfigError, match=r"\[distil\]: temperature does nothing here: numbers have no distribution"):
+        Finetuning(
+            tmp_path / "x",
+            HeadSettings(base=str(base), task="regress"),
+            {},
+            LabelledData(train=(data,)),
+            distil=DistilSettings(temperature=3.0),
+        )
     with pytest.raises(ConfigError, match="numbers are not smoothed"):
         train(tmp_path / "x", write(tmp_path, "regress"), base, "regress", label_smoothing=0.1)
     (tmp_path / "one.tsv").write_text("a\tthe cat\n" * 15 + "".join(f"a\tcat {n}\n" for n in range(20)))

@@ -291,6 +291,13 @@ def test_a_model_goes_on_with_its_tokenizer(tmp_path: Path, text: Path) -> None:
     assert again["dev_loss"] != best["dev_loss"]
 
 
+def test_dev_text_that_is_the_training_text_is_told(tmp_path: Path, text: Path) -> None:
+    told = "dev is the training text itself: its scores will flatter."
+    for name, dev in (("same", {"dev": (str(text),)}), ("apart", {})):
+        _, listener = train(tmp_path / name, text, data=dev, max_steps=1)
+        assert (told in listener.notes) == bool(dev)
+
+
 def test_dev_text_of_its_own(tmp_path: Path, text: Path) -> None:
     (tmp_path / "dev.txt").write_text("the cat purrs .\n\nthe dog barks .\n")
     best, listener = train(tmp_path / "run", text, data={"dev": (str(tmp_path / "dev.txt"),)}, max_steps=2)

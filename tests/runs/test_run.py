@@ -18,7 +18,7 @@ from regard.data import pairs as pair_data
 from regard.errors import CheckpointError, ConfigError, ModelError, StorageError, TrainingError
 from regard.models import folder as model_folder
 from regard.runs import session
-from regard.runs.data import load_pairs
+from regard.runs.data import load_pairs, prepare_data
 from regard.runs.run import Run
 from regard.training import checkpoint
 
@@ -278,7 +278,7 @@ def test_a_lost_best_checkpoint_is_said_and_another_kept(interrupted: Path, data
 
 def test_torn_folders_are_ignored_and_swept_away(interrupted: Path, data: Path, assert_same_outcome) -> None:
     folder = interrupted / "checkpoints"
-    for name in (".step-000047.partial", ".step-000030.removed"):
+    for name in (".step-000047.partial", ".step-000030.removed", ".step-000046.old"):
         (folder / name).mkdir()
         (folder / name / "weights.safetensors").write_bytes(b"half")
     train(interrupted, data)
@@ -297,16 +297,16 @@ def test_the_newest_and_the_best_are_kept(tmp_path: Path, data: Path, monkeypatc
 
 def full_after(monkeypatch: pytest.MonkeyPatch, writes: int, code: int = errno.ENOSPC) -> None:
     """The disk takes so many files, then half of one, then nothing."""
-    real, count = checkpoint._write, [0]
+    real, count = Path.write_bytes, [0]
 
-    def write(path: Path, data: bytes) -> None:
+    def write(path: Path, data: bytes) -> int:
         count[0] += 1
         if count[0] > writes:
-            path.write_bytes(data[: len(data) // 2])
+            real(path, data[: len(data) // 2])
             raise OSError(code, os.strerror(code))
-        real(path, data)
+        return real(path, data)
 
-    monkeypatch.setattr(checkpoint, "_write", write)
+    monkeypatch.setattr(Path, "write_bytes", write)
 
 
 @pytest.mark.parametrize("writes", range(9))
@@ -346,7 +346,7 @@ def test_a_full_disk_at_the_log(interrupted: Path, data: Path, monkeypatch, asse
 
     real = os.fsync
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(StorageError, match=r"metrics.jsonl: could not be written .*Checkpoints are intact"):
+    with pytest.raises(StorageError, match=r"metrics.jsonl: cannot be written .*Checkpoints are intact"):
         train(interrupted, data)
     monkeypatch.undo()
     train(interrupted, data)
@@ -386,6 +386,15 @@ def test_threads_that_differ_are_said(interrupted: Path, data: Path, monkeypatch
     import torch
 
     torch.set_num_threads(1)
+
+
+def test_dev_pairs_that_are_trained_on_are_told(data: Path) -> None:
+    chosen = tiny_run.settings(data).data
+    for dev, told in (("train", "150 of 150"), ("dev", "")):
+        notes: list[str] = []
+        prepare_data(dataclasses.replace(chosen, dev=(str(data / f"{dev}.tsv"),)), 1, notes.append)
+        found = [note for note in notes if "flatter" in note]
+        assert found == [f"{told} dev pairs are also among the training pairs: dev scores will flatter."] * bool(told)
 
 
 def test_the_fingerprint_covers_what_is_learnt(data: Path) -> None:

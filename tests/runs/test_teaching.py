@@ -86,6 +86,7 @@ def test_it_learns_what_its_teacher_writes(tmp_path: Path, teacher: Path, data: 
     assert f"A student of {teacher}, taught with its translations with regard" in card
     assert f"Beside its teacher: {listener.notes[-1]}." in card
     assert f"sha256 of the pairs: {fingerprint(pairs)}" in card
+    assert json.loads((tmp_path / "beside.json").read_text())["line"] == listener.notes[-1]
     assert teach(tmp_path, teacher, data).notes[-1] == listener.notes[-1], "measured once"
 
 

@@ -16,7 +16,6 @@ from regard.runs.data import load_pairs
 from regard.runs.reporter import Reporter
 from regard.runs.run import Run
 from regard.runs.settings import DataSettings, Settings, settings_from
-from regard.training import checkpoint
 
 TABLES: dict[str, dict[str, Any]] = {
     "model": {
@@ -111,26 +110,27 @@ def outcome(run: Path) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """Train in the first folder on the data in the second, with a disk as the flags say."""
-    write = checkpoint._write
+    write = Path.write_bytes
     saves = itertools.count(1)
 
-    def stuck_write(path: Path, data: bytes) -> None:
-        write(path, data)
+    def stuck_write(path: Path, data: bytes) -> int:
+        written = write(path, data)
         if "checkpoints" in str(path) and next(saves) == 7:
             print("stuck", flush=True)
             time.sleep(60)
+        return written
 
-    def slow_write(path: Path, data: bytes) -> None:
+    def slow_write(path: Path, data: bytes) -> int:
         if "checkpoints" in str(path):
             print("saving", flush=True)
             write(path, data[: len(data) // 2])
             time.sleep(0.03)
-        write(path, data)
+        return write(path, data)
 
     if "--slow-saves" in arguments:
-        checkpoint._write = slow_write
+        Path.write_bytes = slow_write
     if "--stuck-save" in arguments:
-        checkpoint._write = stuck_write
+        Path.write_bytes = stuck_write
     if "--full" in arguments:  # no file may grow beyond this: the optimizer's does
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
     train(Path(arguments[0]), Path(arguments[1]), show=True)

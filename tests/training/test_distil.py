@@ -149,7 +149,8 @@ def test_the_loss_by_hand(tokens: TextTokens) -> None:
     hidden = 3 * (1 - np.mean(cosines))
     for weights in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (5.0, 2.0, 1.0)):
         names = ("soft_weight", "hard_weight", "hidden_weight")
-        settings = DistilSettings(temperature=3.0, **dict(zip(names, weights, strict=True)))
+        warm = {"temperature": 3.0} if weights[0] else {}
+        settings = DistilSettings(**warm, **dict(zip(names, weights, strict=True)))
         found = distil_loss(student, teacher, batch, settings)
         assert found.loss.item() == pytest.approx(np.dot(weights, (soft, hard, hidden)), abs=1e-9)
         assert found.negative_log_likelihood.item() == pytest.approx(hard, abs=1e-9)
@@ -164,3 +165,5 @@ def test_settings_are_checked() -> None:
             DistilSettings(**wrong)
     with pytest.raises(ConfigError, match="one above 0"):
         DistilSettings(soft_weight=0, hard_weight=0, hidden_weight=0)
+    with pytest.raises(ConfigError, match=r"\[distil\]: temperature does nothing here: soft_weight is 0"):
+        DistilSettings(soft_weight=0, temperature=3.0)

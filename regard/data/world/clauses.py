@@ -405,10 +405,7 @@ def person_with_relative(draft: Draft, tense: str = "past") -> Subject:
     third = ("he", "ele") if noun.gender == "m" else ("she", "ela")
     objects = ("him", "o") if noun.gender == "m" else ("her", "a")
     hollow = Subject(Part(), 1, "third", noun.gender, third, objects)
-    while True:
-        chosen = predicate(draft, tense, hollow)
-        if chosen is not None:
-            break
+    chosen = any_predicate(draft, tense, hollow)
     part = head + draft.part("who^1", "que^1") + statement(hollow, chosen)
     return Subject(part, 1, "third", noun.gender, third, objects)
 
