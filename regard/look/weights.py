@@ -3,8 +3,6 @@
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
@@ -65,15 +63,12 @@ class Look:
 
     def _repr_html_(self) -> str:
         """For a notebook: the page of this one sentence, shut off from the notebook around it."""
-        from regard.look.page import write_page  # it is made of looks
+        from regard.look.page import page_text  # it is made of looks
 
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "look.html"
-            write_page([self], path)
-            page = html.escape(path.read_text(encoding="utf-8"))
+        text, _ = page_text([self])
         style = "width: 100%; height: 44em; border: 0"
         title = html.escape(f"What {self.model or 'the model'} attends to")
-        return f'<iframe sandbox="allow-scripts" title="{title}" style="{style}" srcdoc="{page}"></iframe>'
+        return f'<iframe sandbox="allow-scripts" title="{title}" style="{style}" srcdoc="{html.escape(text)}"></iframe>'
 
     @property
     def text(self) -> str:

@@ -31,11 +31,9 @@ class TransformerConfig:
     # The encoder's last layer takes where to look from the layers below, and what it reads there from the token vectors
     # alone. What the decoder knows of a word's context has then gone by that layer's weights.
     last_layer_reads_words: bool | None = None
-    last_layer_noise: float | None = (
-        None  # in training: Gumbel noise on the scores of the encoder's last layer, times it
-    )
+    last_layer_noise: float | None = None  # in training: how much Gumbel noise is added to that layer's scores
     decoder_window: int | None = None  # how many tokens of the target the decoder sees, its own and those before it
-    cross_noise: float | None = None  # in training: the same noise on the scores of the attention to the source
+    cross_noise: float | None = None  # in training: the same on the scores of the attention to the source
     decoder_num_layers: int = 0  # 0: as many as the encoder; a shallow decoder translates faster (Kasai et al. 2021)
     decoder_num_heads: int = 0  # 0: as the encoder
     decoder_feed_forward_size: int = 0  # 0: as the encoder

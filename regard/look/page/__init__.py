@@ -68,6 +68,24 @@ def write_page(
         StorageError: the disk refused.
     """
     check(path)
+    text, carried = page_text(looks, effects=effects, kind=kind, layer=layer, head=head)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise StorageError(f"{path}: the page could not be written ({error.strerror}).") from error
+    return carried
+
+
+def page_text(
+    looks: Sequence[Look],
+    *,
+    effects: Sequence[Effects] = (),
+    kind: str = "",
+    layer: int | None = None,
+    head: int | None = None,
+) -> tuple[str, Carried | None]:
+    """The page itself, and what it carries where not all fitted; arguments and errors as of `write_page`."""
     if not looks:
         raise InputError("there is no sentence to look at.")
     start = _start(looks[0], kind, layer, head)
@@ -96,7 +114,7 @@ def write_page(
             for look, sentence_blocks, sentence_effects in zip(looks, blocks, packed_effects, strict=True)
         ],
     }
-    page = _fill(
+    text = _fill(
         _file("page.html"),
         TITLE=html.escape(visible(f"{looks[0].model}: {looks[0].text[:60]}" if looks[0].model else looks[0].text)),
         STYLE=_file("page.css"),
@@ -104,12 +122,8 @@ def write_page(
         DATA=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
         SCRIPT=_file("effects.js") + _file("page.js"),
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8", newline="\n", errors="replace")  # half a surrogate pair is no text
-    except OSError as error:
-        raise StorageError(f"{path}: the page could not be written ({error.strerror}).") from error
-    return None if has_all else carried
+    text = text.encode("utf-8", errors="replace").decode("utf-8")  # half a surrogate pair is no text
+    return text, None if has_all else carried
 
 
 def check(path: Path) -> None:
