@@ -170,7 +170,10 @@ class Translator(Model):
     kind = "a translator"
 
     def _translate(self, lines: list[str], options: SearchOptions) -> list[Translation]:
-        return translate(self.engine, lines, options)
+        def look_at(found: Translation) -> Look:  # no method: a copy of a translation's fields would copy the model too
+            return self._look(found.source.strip(), self._whole(found.source), list(found.pieces[0]))
+
+        return [replace(found, looker=look_at) for found in translate(self.engine, lines, options)]
 
     def look(self, source: str, target: str | None = None) -> Look:
         """What the model attends to while it reads a sentence and writes its translation, yours or its own.
@@ -181,24 +184,31 @@ class Translator(Model):
         Raises:
             ModelError: the model has no attention, or cannot take the sentence whole.
         """
-        tokens, limit = self.engine.tokens, self.engine.max_length
-        source = source.strip()
-        source_ids = tokens.encode_source(source)
-        if not source or len(source_ids) > limit:
-            raise TextError(
-                "attention needs one sentence that the model takes whole; "
-                f"this text has {len(source_ids) - 1:,} tokens, from 1 to {limit - 1:,} were expected.",
-                0,
-            )
+        source_ids = self._whole(source)
         if target is None:
-            target_ids = list(self.translate(source).pieces[0])
-        else:
-            target_ids = tokens.encode_target(target.strip())
-            if len(target_ids) >= limit:
-                raise ModelError(
-                    f"attention needs a translation that the model takes whole; this one has {len(target_ids):,} "
-                    f"tokens, at most {limit - 1:,} were expected."
-                )
+            return self.translate(source.strip()).look()
+        target_ids, limit = self.engine.tokens.encode_target(target.strip()), self.engine.max_length
+        if len(target_ids) >= limit:
+            raise ModelError(
+                f"attention needs a translation that the model takes whole; this one has {len(target_ids):,} "
+                f"tokens, at most {limit - 1:,} were expected."
+            )
+        return self._look(source.strip(), source_ids, target_ids)
+
+    def _whole(self, source: str) -> list[int]:
+        """The ids of a source; refused if it is empty, or more than the model takes at once."""
+        ids, limit = self.engine.tokens.encode_source(source.strip()), self.engine.max_length
+        if source.strip() and len(ids) <= limit:
+            return ids
+        raise TextError(
+            "attention needs one sentence that the model takes whole; "
+            f"this text has {len(ids) - 1:,} tokens, from 1 to {limit - 1:,} were expected.",
+            0,
+        )
+
+    def _look(self, source: str, source_ids: list[int], target_ids: list[int]) -> Look:
+        """A forced pass over one pair; the ids of a translation are those that the model wrote."""
+        tokens = self.engine.tokens
         weights = self.engine.attention([source_ids], [target_ids])[0]
         if not weights:
             raise self.without_attention("what it knows of the sentence went through one state")

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from regard import flags
 from regard.data.tokens import Tokens
 from regard.decoding.options import Hypothesis, SearchOptions
+from regard.errors import InputError, ModelError
+from regard.look.weights import Look
 
 
 class Engine(Protocol):
@@ -45,6 +49,35 @@ class Translation:
     alternatives: tuple[Alternative, ...] = ()  # the n best, this one first; only of a line that was not split
     pieces: tuple[tuple[int, ...], ...] = field(default=(), repr=False)  # target ids of each piece
     source_pieces: tuple[tuple[int, ...], ...] = field(default=(), repr=False)  # source ids of each piece, with eos
+    looker: Callable[["Translation"], Look] | None = field(default=None, repr=False, compare=False)  # its model's
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled or copied: all but the model behind `looker`."""
+        return {**self.__dict__, "looker": None}
+
+    def look(self) -> Look:
+        """What the model attended to for this translation: see `regard.api.Translator.look`.
+
+        Raises:
+            InputError: it comes from no loaded model (or from another process).
+            ModelError: the model has no attention, or the line was empty or too long to be translated whole.
+        """
+        if self.looker is None:
+            raise InputError(
+                "this translation knows no model. Load one with regard.load and take its look(source, text)."
+            )
+        return self.looker(self)
+
+    def attention(self, kind: str = "", layer: int | None = None, head: int | None = None) -> np.ndarray:
+        """Weights between words, (target words, source words) if no other kind is asked for: `Look.attention`."""
+        return self.look().attention(kind, layer, head)
+
+    def _repr_html_(self) -> str | None:
+        """For a notebook: the picture, where there is one to show."""
+        try:
+            return self.look()._repr_html_()
+        except (InputError, ModelError):
+            return None
 
 
 def translate(engine: Engine, lines: Sequence[str], options: SearchOptions) -> list[Translation]:

@@ -1,5 +1,8 @@
 """`regard.load(folder)` and what its result can do."""
 
+import copy
+import dataclasses
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +18,7 @@ import regard
 from regard import SearchOptions
 from regard.api import Encoder
 from regard.engines.encoder import EncoderEngine
-from regard.errors import ModelError, RegardError
+from regard.errors import InputError, ModelError, RegardError
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,36 @@ def test_looking_belongs_to_the_translation_and_changes_nothing(model: regard.Mo
     assert len(found.target.pieces) == len(before.pieces[0]) + 1 == len(found.log_probs)
     hypothesis = model.engine.search([model.engine.tokens.encode_source(SOURCES[0])], SearchOptions())[0][0]
     np.testing.assert_allclose(found.log_probs[: len(hypothesis.log_probs)], hypothesis.log_probs, atol=1e-5)
+
+
+def test_a_translation_shows_what_the_model_attended_to(model: regard.Model) -> None:
+    drawn = model.translate(f"{SOURCES[0]} ", SearchOptions(sample=True, seed=3))
+    found = drawn.look()
+    assert found.target_ids == drawn.pieces[0] != model.look(SOURCES[0]).target_ids, "this one, not the likeliest"
+    attention = drawn.attention("decoder", layer=-1)
+    np.testing.assert_array_equal(attention, found.attention("decoder", layer=-1))
+    assert drawn.attention().shape == (len(found.target.words), len(found.source.words))
+    assert drawn._repr_html_() == found._repr_html_()
+    assert "look" not in repr(drawn)
+
+
+def test_a_copy_of_a_translation_has_no_model_in_it(model: regard.Model) -> None:
+    found = model.translate(SOURCES[0])
+    assert len(pickle.dumps(found)) < 2_000
+    for copied in (pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert copied == found
+        with pytest.raises(InputError, match=r"this translation knows no model\. Load one with regard\.load"):
+            copied.look()
+        assert copied._repr_html_() is None
+    assert dataclasses.asdict(found)["text"] == found.text
+
+
+@pytest.mark.parametrize("source", ["", "the cat sees the dog. " * 20])
+def test_a_translation_without_one_attention_says_so(model: regard.Model, source: str) -> None:
+    found = model.translate(source)
+    with pytest.raises(ModelError, match="attention needs one sentence that the model takes whole"):
+        found.look()
+    assert found._repr_html_() is None, "a notebook shows its text"
 
 
 def test_what_is_looked_at_has_its_languages(model: regard.Model, monkeypatch: pytest.MonkeyPatch) -> None:
