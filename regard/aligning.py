@@ -15,6 +15,7 @@ from regard.data.pairs import check_direction, is_world
 from regard.errors import ConfigError, DataError, ModelError, TextError
 from regard.evaluation import alignment
 from regard.evaluation.alignment import AlignmentScore
+from regard.formats.links import format_links
 from regard.look import weights as look
 
 # How two directions are joined: by their weights, or by their links as `evaluation.alignment.symmetrize` says.
@@ -139,7 +140,7 @@ class AlignReport:
     def to_json(self) -> dict[str, Any]:
         """For machines."""
         plain = dataclasses.asdict(self)
-        plain["links"] = [alignment.format_links(links) for links in self.links]
+        plain["links"] = [format_links(links) for links in self.links]
         for key in ("way", "reverse_way"):
             if plain[key] is not None:  # as people count them, from 1
                 plain[key] |= {name: _from_one(plain[key][name]) for name in ("layer", "head")}

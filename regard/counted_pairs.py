@@ -10,7 +10,8 @@ from regard.data.pairs import read as read_rows
 from regard.data.world import WorldPair
 from regard.errors import DataError
 from regard.evaluation import alignment
-from regard.evaluation.alignment import GoldPair, Link
+from regard.evaluation.alignment import GoldPair
+from regard.formats.links import Link
 
 Links = set[Link]
 

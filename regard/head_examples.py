@@ -15,7 +15,7 @@ from regard.data.text_tokens import MASK, TextTokens
 from regard.data.world import WorldPair
 from regard.errors import ConfigError, DataError, ModelError
 from regard.evaluation import coreference
-from regard.evaluation.alignment import Link
+from regard.formats.links import Link
 from regard.look.words import SIGN_GOES_ON, marks_as_letters
 
 _WORD = re.compile(r"['’]s\b|\w+(?:['’‑-]\w+)*|[^\w\s]" + SIGN_GOES_ON + "*")

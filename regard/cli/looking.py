@@ -243,7 +243,7 @@ def align(
     from regard.aligning import AGREEMENT, SYMMETRIZATIONS, Way, align_data
     from regard.config import one_of
     from regard.data.pairs import check_apart, files_of
-    from regard.evaluation.alignment import format_links
+    from regard.formats.links import format_links
 
     if symmetrize:
         one_of(symmetrize, SYMMETRIZATIONS, "symmetrization")

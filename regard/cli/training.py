@@ -67,6 +67,9 @@ def train(
     target_language: ToOption = "",
     reverse: ReverseOption = False,
     no_filter: NoFilterOption = False,
+    alignments: Annotated[
+        Path | None, typer.Option(help="Word links, a line for each row of DATA (0-0 1-2), that attention is taught.")
+    ] = None,
 ) -> None:
     """Train a translator on your own pairs; the same command goes on after an interruption.
 
@@ -89,6 +92,7 @@ def train(
         target_language=target_language,
         reverse=reverse,
         filter=False if no_filter else None,
+        alignments=str(alignments) if alignments else None,
     )
     checked = settings_from(tables, data_settings, 1, arch, where)  # a mistake shows before the data is read
     make_metric("chrf")  # and so does a missing library

@@ -8,7 +8,7 @@ data is for; world-train[:N], world-dev[:N] and world-test[:N] name one.
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +18,9 @@ from regard import formats
 from regard.data.filters import FilterReport, Filters, RowFilter
 from regard.errors import DataError
 from regard.formats import Row
-from regard.formats.files import exists, kind_suffix
+from regard.formats.files import exists, kind_suffix, text_lines
 from regard.formats.languages import best_match
+from regard.formats.links import format_links, parse_links
 
 if TYPE_CHECKING:
     from regard.data.world import WorldPair  # its modules take a while, and are read only where it is used
@@ -77,6 +78,7 @@ class PairSet:
     files: numpy.ndarray  # int32, (pairs,): position in `origins`
     lines: numpy.ndarray  # int64, (pairs,): 1-based line in that file
     origins: tuple[DataSource, ...]
+    links: list[str] | None = None  # between words, that is what stands between white space; see `regard.formats.links`
 
     @classmethod
     def of_world(cls, pairs: "Sequence[WorldPair]") -> "PairSet":
@@ -104,7 +106,16 @@ class PairSet:
         """The pairs at these positions (int, (chosen,)), in this order."""
         sources = [self.sources[index] for index in indices]
         targets = [self.targets[index] for index in indices]
-        return PairSet(sources, targets, self.weights[indices], self.files[indices], self.lines[indices], self.origins)
+        links = None if self.links is None else [self.links[index] for index in indices]
+        weights, files, lines = self.weights[indices], self.files[indices], self.lines[indices]
+        return PairSet(sources, targets, weights, files, lines, self.origins, links)
+
+    def turned(self) -> "PairSet":
+        """The same pairs, each the other way round."""
+        links = self.links
+        if links is not None:
+            links = [format_links((there, here) for here, there in parse_links(each)[0]) for each in links]
+        return replace(self, sources=self.targets, targets=self.sources, links=links)
 
 
 def parse_data(arguments: Sequence[str]) -> list[DataSource]:
@@ -176,32 +187,69 @@ def load(
     filters: Filters | None = None,
     split: Split = "train",
     seed: int = 0,
+    alignments: Path | None = None,
 ) -> tuple[PairSet, FilterReport]:
     """The pairs of DATA that pass the filters (None: the default ones), in order, and what was skipped why.
 
+    Args:
+        alignments: a file with a line of links for each row of DATA, before any filter; see `PairSet.links`.
+
     Raises:
-        DataError: a file cannot be read, or no pair passes.
+        DataError: a file cannot be read, no pair passes, or the alignments are not those of DATA.
     """
     sources = as_sources(data)
     row_filter = RowFilter(filters or Filters(), [source.name for source in sources])
     texts: tuple[list[str], list[str]] = ([], [])
     files: list[int] = []
     lines: list[int] = []
+    links: list[str] | None = None if alignments is None else []
+    links_of_rows = _lines_of_links(alignments)
     rows = read(sources, source_language, target_language, split=split, seed=seed)
     for number, row, reason in row_filter.apply(rows):
+        where, line_of_links = next(links_of_rows, ("", None))
+        if alignments is not None and line_of_links is None:
+            raise _not_those(alignments, f"ends before {sources[number].where(row.line)}")
         if reason is None:
+            if links is not None and line_of_links is not None:
+                links.append(_checked_links(line_of_links, row, where, sources[number].where(row.line)))
             texts[0].append(row.source)
             texts[1].append(row.target)
             files.append(number)
             lines.append(row.line)
     report = row_filter.report
+    if alignments is not None and next(links_of_rows, None) is not None:
+        raise _not_those(alignments, f"has more than {report.total.read:,} lines")
     if not files:
         names = ", ".join(source.name for source in sources)
         raise DataError(f"{names}: no pair can be used ({report.total.line()}). Check the files or relax the filters.")
     file_numbers = numpy.array(files, dtype=numpy.int32)
     weights = numpy.array([source.weight for source in sources], dtype=numpy.float32)[file_numbers]
     line_numbers = numpy.array(lines, dtype=numpy.int64)
-    return PairSet(*texts, weights, file_numbers, line_numbers, tuple(sources)), report
+    return PairSet(*texts, weights, file_numbers, line_numbers, tuple(sources), links), report
+
+
+def _lines_of_links(path: Path | None) -> Iterator[tuple[str, str]]:
+    """Each line with where it stands, for people."""
+    return ((f"{path}, line {number:,}", line) for number, line in text_lines(path)) if path else iter(())
+
+
+def _checked_links(text: str, row: Row, where: str, pair: str) -> str:
+    try:
+        sure, _ = parse_links(text)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    ends = len(row.source.split()), len(row.target.split())
+    for link in sure:
+        if link[0] >= ends[0] or link[1] >= ends[1]:
+            raise DataError(
+                f"{where}: the link {link[0]}-{link[1]}, but {pair} has {ends[0]} and {ends[1]} words (what stands "
+                "between white space, counted from 0). The file needs a line of links for each row of DATA."
+            )
+    return format_links(sure)
+
+
+def _not_those(path: Path, found: str) -> DataError:
+    return DataError(f"{path}: {found}. The file needs a line of links for each row of DATA, skipped ones too.")
 
 
 def draw_world(data: Sequence[str], split: Split, *, it_share: float = 0.3) -> "list[WorldPair] | None":
@@ -291,7 +339,7 @@ def as_sources(data: Sequence[str] | Sequence[DataSource]) -> list[DataSource]:
 
 
 def fingerprint(pairs: PairSet) -> str:
-    """sha256, in hexadecimal, over sources, targets and weights in their order: equal sets of pairs, equal string."""
+    """sha256, in hexadecimal, over sources, targets, weights and links in their order: equal pairs, equal string."""
     digest = hashlib.sha256(len(pairs).to_bytes(8, "little"))
     for texts in (pairs.sources, pairs.targets):
         for text in texts:
@@ -299,6 +347,8 @@ def fingerprint(pairs: PairSet) -> str:
             digest.update(len(data).to_bytes(8, "little"))  # so that no text can run into the next
             digest.update(data)
     digest.update(numpy.ascontiguousarray(pairs.weights, dtype="<f4").tobytes())
+    if pairs.links is not None:  # of pairs without, the fingerprint is what it was before there were any
+        digest.update("\n".join(pairs.links).encode())
     return digest.hexdigest()
 
 

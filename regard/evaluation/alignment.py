@@ -1,10 +1,8 @@
 """Word alignments: from attention weights, from two directions, and how far they are from what a person drew.
 
-A link is (source word, target word), both counted from 0; an alignment of one sentence pair is a set of links. In text
-it is written as Pharaoh did: `0-0 1-2`, with `i?j` for links that the annotator held possible but not sure.
+An alignment of one sentence pair is a set of links; see `regard.formats.links`.
 """
 
-import re
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +11,12 @@ import numpy as np
 
 from regard.errors import ConfigError, DataError, ShapeError
 from regard.formats.files import text_lines
-
-Link = tuple[int, int]
+from regard.formats.links import Link, parse_links
 
 SYMMETRIZATIONS = ("intersection", "union", "grow-diag-final-and")
 
 # (target, source) steps in the order of Koehn's pseudo-code: the four sides first, then the corners.
 NEIGHBOURS = ((-1, 0), (0, -1), (1, 0), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1))
-
-_LINK = re.compile(r"([0-9]+)([-?])([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -50,31 +45,6 @@ class AlignmentScore:
     possible_links: int
     predicted_sure_links: int
     predicted_possible_links: int
-
-
-def parse_links(text: str) -> tuple[set[Link], set[Link]]:
-    """Read `0-0 1?2` into (sure, possible) links; possible holds the sure ones too.
-
-    Raises:
-        DataError: a field that is neither `i-j` nor `i?j`.
-    """
-    sure, possible = set(), set()
-    for field in text.split():
-        match = _LINK.fullmatch(field)
-        if match is None:
-            raise DataError(f"{field!r} is not a link; expected i-j (sure) or i?j (possible), counted from 0.")
-        link = (int(match[1]), int(match[3]))
-        possible.add(link)
-        if match[2] == "-":
-            sure.add(link)
-    return sure, possible
-
-
-def format_links(links: Iterable[Link], possible: Iterable[Link] = ()) -> str:
-    """Write links as `i-j`, then those only in `possible` as `i?j`, each in ascending order."""
-    sure = set(links)
-    written = [f"{i}-{j}" for i, j in sorted(sure)] + [f"{i}?{j}" for i, j in sorted(set(possible) - sure)]
-    return " ".join(written)
 
 
 def read_gold(path: str | Path) -> list[GoldPair]:

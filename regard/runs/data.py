@@ -1,7 +1,7 @@
 """What a run trains on and is validated with."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import numpy
 
@@ -22,11 +22,14 @@ def load_pairs(data: DataSettings, arguments: Sequence[str], split: Split) -> tu
         languages = (languages[1], languages[0])
     filters = Filters() if data.filter and split == "train" else Filters.none()
     pairs, report = pair_data.load(
-        list(arguments), source_language=languages[0], target_language=languages[1], filters=filters, split=split
+        list(arguments),
+        source_language=languages[0],
+        target_language=languages[1],
+        filters=filters,
+        split=split,
+        alignments=Path(data.alignments) if data.alignments and split == "train" else None,
     )
-    if data.reverse:
-        pairs = dataclasses.replace(pairs, sources=pairs.targets, targets=pairs.sources)
-    return pairs, report.lines()
+    return pairs.turned() if data.reverse else pairs, report.lines()
 
 
 def prepare_data(data: DataSettings, seed: int, note: Callable[[str], None]) -> tuple[PairSet, PairSet]:

@@ -119,7 +119,9 @@ def plan_from(
             f"{where}: training.dev_metric {draft.dev_metric!r} says nothing of --task {task}. "
             f"Known are {', '.join(METRICS[task])}."
         )
-    refuse_idle(draft, {"dev_beam_size": 1}, "labels are not searched for", f"{where}, [training]")
+    refuse_idle(
+        draft, {"dev_beam_size": 1, "guided_alignment": None}, "labels are not searched for", f"{where}, [training]"
+    )
     if task == "regress":
         refuse_idle(draft, {"label_smoothing": 0.0}, "numbers are not smoothed", f"{where}, [training]")
     steps = max(1, batches_of(draft) // draft.batches_per_step)  # of an epoch

@@ -140,7 +140,13 @@ def plan_from(given: Mapping[str, Any], model: Sizes, where: str) -> TrainingPla
     plan = from_dict(TrainingPlan, {**usual, **given}, f"{where}, [training]")
     if plan.dev_metric != "loss":
         raise ConfigError(f"{where}: training.dev_metric {plan.dev_metric!r}; pre-training is judged by its loss.")
-    idle = {"label_smoothing": 0.0, "layer_decay": 1.0, "unfreeze_steps": 0, "dev_beam_size": 1}
+    idle = {
+        "label_smoothing": 0.0,
+        "layer_decay": 1.0,
+        "unfreeze_steps": 0,
+        "dev_beam_size": 1,
+        "guided_alignment": None,
+    }
     refuse_idle(plan, idle, "running text is learnt without it", f"{where}, [training]")
     if "warmup_steps" not in given:
         plan = dataclasses.replace(plan, warmup_steps=max(1, plan.max_steps // 10))

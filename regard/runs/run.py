@@ -148,7 +148,7 @@ class Run:
         dropout, seed = self.settings.tokens.dropout, self.settings.training.seed
         if dropout:
             return sample_pairs(*texts, max_length=max_length, weights=pairs.weights, dropout=dropout, seed=seed)[0]
-        return encode_pairs(*texts, max_length=max_length, weights=pairs.weights)[0]
+        return encode_pairs(*texts, max_length=max_length, weights=pairs.weights, links=pairs.links)[0]
 
     def _write_model(
         self,

@@ -46,6 +46,7 @@ class DataSettings:
     # What a base could translate before; dev_pairs at most are used. Left out of config.toml where there is none, so
     # that runs which began before there was such a setting go on.
     old_dev: tuple[str, ...] | None = None
+    alignments: str | None = None  # a file of links that attention is taught (see training.guided_alignment)
 
     def __post_init__(self) -> None:
         if self.dev_pairs < 1:
@@ -109,6 +110,7 @@ def settings_from(
             f"{where}, [data]: old_dev was given, but a model that begins from nothing has nothing to forget. "
             "Use `regard finetune MODEL DATA --task translate`."
         )
+    _check_alignments(arch, tokens, training, data, where)
     return Settings(arch, model, tokens, training, data)
 
 
@@ -145,6 +147,7 @@ def settings_on(
         plan = dataclasses.replace(plan, warmup_steps=max(1, plan.max_steps // 20))
     _check_plan(plan, where)
     data = from_dict(DataSettings, {**to_dict(data), **tables.get("data", {})}, f"{where}, [data]")
+    _check_alignments(arch, tokens, plan, data, where)
     return Settings(arch, model, tokens, plan, _with_languages(data, base), name, digest)
 
 
@@ -175,6 +178,10 @@ def settings_of_student(
     distil = from_dict(TranslatorDistilSettings, tables.get("distil", {}), f"{where}, [distil]")
     if data.old_dev or tables.get("data", {}).get("old_dev"):
         raise ConfigError(f"{where}, [data]: old_dev does nothing here: a student is compared with its teacher.")
+    if data.alignments or tables.get("data", {}).get("alignments"):
+        raise ConfigError(
+            f"{where}, [data]: alignments do nothing here: a student learns from translations that its teacher writes."
+        )
     given, family = dict(tables.get("model", {})), arch_of(Path(name))
     for key, value in (("base", name), ("base_sha256", digest)):  # a run's own config.toml says them too
         if given.pop(key, value) != value:
@@ -242,6 +249,19 @@ def _check_plan(plan: TrainingPlan, where: str) -> None:
         )
     idle = {"layer_decay": 1.0, "unfreeze_steps": 0}
     refuse_idle(plan, idle, "the layers of a translator all learn alike", f"{where}, [training]")
+
+
+def _check_alignments(arch: str, tokens: TokenSettings, plan: TrainingPlan, data: DataSettings, where: str) -> None:
+    """Alignments that can be taught, or none."""
+    if data.alignments is None:
+        refuse_idle(plan, {"guided_alignment": None}, "no data.alignments are given", f"{where}, [training]")
+    elif arch == "rnn":
+        raise ConfigError(f"{where}: data.alignments teach attention, and an rnn has none. Take another architecture.")
+    elif tokens.dropout:
+        raise ConfigError(
+            f"{where}: data.alignments and tokens.dropout cannot go together: links are between pieces that stay the "
+            "same. Leave one of them out."
+        )
 
 
 def _check_stays(key: str, found: Any, expected: Any, base: str, where: str) -> None:

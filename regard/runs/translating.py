@@ -17,6 +17,7 @@ from regard.training.loss import Losses, translation_loss
 from regard.training.plan import TrainingPlan
 from regard.translation import translate
 
+GUIDED_ALIGNMENT = 0.1  # where alignments are given and training.guided_alignment says nothing else
 _SAMPLES = 3  # dev sentences whose translations are shown at each validation
 
 
@@ -33,7 +34,12 @@ class TranslationLesson:
     unit: str = "tokens"
 
     def loss(self, model: Seq2Seq, batch: Batch) -> Losses:
-        return translation_loss(model, batch, label_smoothing=self.plan.label_smoothing)
+        return translation_loss(
+            model,
+            batch,
+            label_smoothing=self.plan.label_smoothing,
+            guided_alignment=self.plan.guided_alignment or GUIDED_ALIGNMENT,
+        )
 
     def validate(self, model: Seq2Seq) -> Validation:
         """Loss without label smoothing, and how good the dev set's translations are."""

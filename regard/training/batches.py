@@ -1,6 +1,7 @@
 """Examples in batches whose order is a function of (seed, epoch, index), so that a position is two integers."""
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +12,7 @@ import torch
 from regard.data.subwords import SampledLines, flatten
 from regard.data.tokens import Tokens
 from regard.errors import DataError
+from regard.formats.links import parse_links
 from regard.nn.padded import Padded
 
 
@@ -29,6 +31,7 @@ class Batch:
     target: Padded  # what the decoder reads: bos, then the target
     labels: torch.Tensor  # (tokens,), what it should say next, in row order: the target, then eos; no filling
     num_pairs: int
+    links: torch.Tensor | None = None  # (links, 3) int64: pair, target token, source token, where they are known
 
     @property
     def target_tokens(self) -> int:
@@ -48,6 +51,8 @@ class IdPairs:
     bos_id: int
     eos_id: int
     pad_id: int
+    links: np.ndarray | None = None  # int32, (links, 2): target token, source token, of all pairs one after another
+    link_starts: np.ndarray | None = None  # int64, (pairs + 1,)
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -79,7 +84,15 @@ class IdPairs:
             target=Padded(torch.from_numpy(np.concatenate([first, target], axis=1)), torch.from_numpy(lengths + 1)),
             labels=torch.from_numpy(labels[real]),
             num_pairs=len(rows),
+            links=self._links(rows),
         )
+
+    def _links(self, rows: np.ndarray) -> torch.Tensor | None:
+        if self.links is None or self.link_starts is None:
+            return None
+        parts = [self.links[self.link_starts[row] : self.link_starts[row + 1]] for row in rows]
+        pairs = np.repeat(np.arange(len(rows)), [len(part) for part in parts])
+        return torch.from_numpy(np.concatenate([pairs[:, None], np.concatenate(parts)], axis=1).astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -150,12 +163,14 @@ def encode_pairs(
     *,
     max_length: int,
     weights: np.ndarray | None = None,
+    links: Sequence[str] | None = None,
 ) -> tuple[IdPairs, list[int]]:
     """Encode text pairs; those longer than the model can take are left out.
 
     Args:
         max_length: most tokens on either side, eos counted.
         weights: how often an epoch shows each pair on average; 1 if not given.
+        links: between the words of each pair, if they are known; see `regard.formats.links`.
 
     Returns:
         The encoded pairs and the numbers of those that were encoded.
@@ -181,7 +196,29 @@ def encode_pairs(
         eos_id=tokens.eos_id,
         pad_id=tokens.pad_id,
     )
+    if links is not None:
+        parts = [token_links(sources[number], targets[number], links[number], tokens) for number in kept]
+        starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
+        pairs = dataclasses.replace(pairs, links=np.concatenate(parts), link_starts=starts)
     return pairs, kept
+
+
+def token_links(source: str, target: str, links: str, tokens: Tokens) -> np.ndarray:
+    """The links of a pair between its tokens, (links, 2) int32, target first: all of a word to all of the other word.
+
+    Args:
+        links: between words, that is what stands between white space; see `regard.formats.links`.
+    """
+    of_source = _tokens_of_words(source, tokens.source_spans(source))
+    of_target = _tokens_of_words(target, tokens.target_spans(target))
+    found = [(t, s) for i, j in sorted(parse_links(links)[0]) for t in of_target[j] for s in of_source[i]]
+    return np.array(found, dtype=np.int32).reshape(-1, 2)
+
+
+def _tokens_of_words(text: str, spans: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """For each word the tokens that have a letter of it; the end of the sentence has none."""
+    words = [match.span() for match in re.finditer(r"\S+", text)]
+    return [[n for n, (first, end) in enumerate(spans) if first < last and end > begin] for begin, last in words]
 
 
 def sample_pairs(

@@ -28,12 +28,43 @@ class Losses(NamedTuple):
     negative_log_likelihood: Tensor  # without: what is reported
 
 
-def translation_loss(model: Seq2Seq, batch: Batch, *, label_smoothing: float = 0.0) -> Losses:
-    """The loss of a batch, summed over its target tokens. No part of it touches attention weights."""
-    states = model.states(batch.source, batch.target)  # (B, T, size)
+def translation_loss(
+    model: Seq2Seq, batch: Batch, *, label_smoothing: float = 0.0, guided_alignment: float = 0.0
+) -> Losses:
+    """The loss of a batch, summed over its target tokens.
+
+    Args:
+        guided_alignment: weight of `alignment_loss` on the batch's links. With 0 no part touches attention weights.
+    """
+    weights: dict[str, Tensor] = {}
+    if guided_alignment and batch.links is not None:
+        forced = model.forced(batch.source, batch.target, return_weights=True)
+        states, weights = forced.states, forced.weights
+    else:
+        states = model.states(batch.source, batch.target)  # (B, T, size)
     real = batch.target.real()
     in_bf16 = model.training and model.output.bf16_products
-    return vocabulary_loss(states[real], model.output, batch.labels, label_smoothing, in_bf16)
+    losses = vocabulary_loss(states[real], model.output, batch.labels, label_smoothing, in_bf16)
+    if weights and batch.links is not None:
+        taught = guided_alignment * alignment_loss(weights["cross"][:, -1, 0], batch.links)
+        losses = Losses(losses.loss + taught, losses.negative_log_likelihood)
+    return losses
+
+
+def alignment_loss(weights: Tensor, links: Tensor) -> Tensor:
+    """How far attention is from given links: -log of the weight on a target token's linked source tokens, summed.
+
+    Tokens without a link may look anywhere. Source: Chen et al. 2016 (guided alignment), and Garg et al. 2019, section
+    4.2, who teach one head; they ask for equal weights on all linked tokens, here the sum counts.
+
+    Args:
+        weights: (B, T, S), of the head that is taught.
+        links: (links, 3) int64: pair, target token, source token.
+    """
+    pair, target, source = links.unbind(1)
+    token = pair * weights.size(1) + target
+    sums = weights.new_zeros(weights.size(0) * weights.size(1)).index_add(0, token, weights[pair, target, source])
+    return -sums[token.unique()].clamp(min=1e-9).log().sum()  # clamped: a weight may round to 0
 
 
 def label_loss(model: TaskModel, batch: LabelBatch, *, label_smoothing: float = 0.0) -> Losses:

@@ -41,6 +41,7 @@ class TrainingPlan:
     dev_beam_size: int = 1  # beam search at validation; 1: greedy
     seed: int = 1  # of first weights, order of the data, dropout and what is held out
     threads: int = 0  # torch threads; 0: as many as torch chooses
+    guided_alignment: float | None = None  # weight of the loss of a head that is taught data.alignments
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_tokens", "batches_per_step", "log_every", "validate_every", "save_every"):
@@ -59,6 +60,8 @@ class TrainingPlan:
             raise ConfigError(f"training.layer_decay must be above 0 and at most 1, got {self.layer_decay}")
         if self.seed >= 2**63:
             raise ConfigError(f"training.seed must be below 2**63, got {self.seed}")
+        if self.guided_alignment is not None and not 0 < self.guided_alignment < math.inf:
+            raise ConfigError(f"training.guided_alignment must be above 0 and finite, got {self.guided_alignment}")
         for name in ("label_smoothing", "average_decay", "beta1", "beta2"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be at least 0 and below 1, got {getattr(self, name)}")

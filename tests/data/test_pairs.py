@@ -49,6 +49,38 @@ def reasons(pairs: Iterable[tuple[str, str]], filters: Filters | None = None) ->
     return found
 
 
+# Word alignments
+
+
+def test_links_stay_with_their_pairs(tmp_path: Path):
+    path = write(tmp_path, "a.tsv", ["a b c\td e f", "\tno source", "g h i\tj k l", "m n o\tp q r"])
+    links = write(tmp_path, "a.links", ["2-0 0-1 1?1", "not links of a pair", "", "1-1"])
+    pairs, report = load([str(path)], alignments=links)
+    assert (report.total.read, pairs.sources) == (4, ["a b c", "g h i", "m n o"])
+    assert pairs.links == ["0-1 2-0", "", "1-1"], "in order, sure ones alone"
+    assert pairs.select(numpy.array([2, 0])).links == ["1-1", "0-1 2-0"]
+    assert pairs.turned().links == ["0-2 1-0", "", "1-1"]
+    assert pairs.turned().sources == pairs.targets
+    plain, _ = load([str(path)])
+    assert plain.links is None
+    assert fingerprint(plain) != fingerprint(pairs) != fingerprint(dataclasses.replace(pairs, links=["", "", "1-1"]))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["0-0"], r"a\.links: ends before .*a\.tsv:2\. The file needs a line of links for each row"),
+        (["0-0", "0-0", "0-0"], r"a\.links: has more than 2 lines\. The file needs a line of links for each row"),
+        (["0-0", "0:1"], r"a\.links, line 2: '0:1' is not a link; expected i-j"),
+        (["2-3", "0-0"], r"a\.links, line 1: the link 2-3, but .*a\.tsv:1 has 3 and 3 words"),
+    ],
+)
+def test_links_of_other_data_are_refused(tmp_path: Path, lines: list[str], message: str):
+    path = write(tmp_path, "a.tsv", ["a b c\td e f", "g h i\tj k l"])
+    with pytest.raises(DataError, match=message):
+        load([str(path)], alignments=write(tmp_path, "a.links", lines))
+
+
 # What DATA means
 
 

@@ -274,6 +274,20 @@ def test_alignment_is_in_range_and_content_words_are_aligned(train):
         assert len(back) >= 0.6 * len(pair.target_tokens), pair.target
 
 
+def test_links_between_words_of_the_texts(train):
+    several = 0
+    for pair in train:
+        source, target = pair.source.split(), pair.target.split()
+        links = world.links_between_words(pair)
+        assert all(i < len(source) and j < len(target) for i, j in links)
+        for i, j in pair.alignment:
+            if (word := pair.source_tokens[i]) in source and source.count(word) == 1 == pair.source_tokens.count(word):
+                there = {other for here, other in links if here == source.index(word)}
+                assert any(pair.target_tokens[j] in target[other] for other in there)
+                several += 1
+    assert several > 1_000
+
+
 def test_a_contraction_links_to_all_its_parts(train):
     found = 0
     for pair in train:

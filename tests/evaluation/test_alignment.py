@@ -14,27 +14,6 @@ DATA = Path(os.environ.get("REGARD_DATA") or Path(__file__).parents[2].parent / 
 LINKS = st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=14)
 
 
-def test_parse_links_tells_sure_from_possible():
-    assert alignment.parse_links("1-2 0?0 12-3") == ({(1, 2), (12, 3)}, {(1, 2), (0, 0), (12, 3)})
-    assert alignment.parse_links("") == (set(), set())
-
-
-@settings(max_examples=30)
-@given(sure=LINKS, more=LINKS)
-def test_written_links_read_back(sure, more):
-    assert alignment.parse_links(alignment.format_links(sure, more)) == (sure, sure | more)
-
-
-def test_format_links_is_in_order():
-    assert alignment.format_links({(10, 1), (2, 3), (2, 0)}, {(2, 3), (0, 0)}) == "2-0 2-3 10-1 0?0"
-
-
-@pytest.mark.parametrize("text", ["0-", "a-b", "0:1", "-1-2", "1-2-3", "²-1"])
-def test_a_broken_link_is_shown(text):
-    with pytest.raises(DataError, match=r"is not a link; expected i-j \(sure\) or i\?j"):
-        alignment.parse_links(f"0-0 {text}")
-
-
 def test_error_rate_of_a_hand_worked_case():
     # A = {00, 11, 22}, S = {00, 11}, P = S + {21}: A∩S = 2, A∩P = 2, |A| = 3, |S| = 2, so AER = 1 - 4/5.
     # Second pair: A = {01}, S = {00}, P = S + {01}: A∩S = 0, A∩P = 1. Summed: 1 - (2 + 3) / (4 + 3) = 2/7.

@@ -10,16 +10,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_run
 from tiny_run import Child, lines_until, outcome, train
 
+import regard
 from regard.data import pairs as pair_data
 from regard.errors import CheckpointError, ConfigError, ModelError, StorageError, TrainingError
 from regard.models import folder as model_folder
 from regard.runs import session
 from regard.runs.data import load_pairs, prepare_data
 from regard.runs.run import Run
+from regard.runs.settings import DataSettings, settings_from
 from regard.training import checkpoint
 
 
@@ -124,6 +127,42 @@ def test_products_are_in_bf16_only_where_the_processor_is_fast_at_them(
     train(tmp_path / "float32", data, **few)
     weights = [outcome(tmp_path / name)["model"] for name in ("bf16", "float32")]
     assert (weights[0] == weights[1]) is not fast
+
+
+def test_a_run_teaches_attention_the_alignments_that_are_given(tmp_path: Path, data: Path) -> None:
+    rows = [row.split("\t")[0].split() for row in (data / "train.tsv").read_text(encoding="utf-8").splitlines()]
+    links = tmp_path / "train.links"  # what no model would do by itself: every word looks at the first
+    links.write_text("".join(" ".join(f"0-{k}" for k in range(len(row))) + "\n" for row in rows), encoding="utf-8")
+    shares = []
+    for alignments in (None, str(links)):
+        plain = tiny_run.settings(data, max_steps=160)
+        chosen = dataclasses.replace(plain.data, alignments=alignments)
+        whole = dataclasses.replace(plain.tokens, dropout=0.0)
+        plan = dataclasses.replace(plain.training, guided_alignment=1.0 if alignments else None)
+        chosen_settings = dataclasses.replace(plain, data=chosen, tokens=whole, training=plan)
+        pairs = [load_pairs(chosen, names, split)[0] for names, split in ((chosen.train, "train"), (chosen.dev, "dev"))]
+        folder = tmp_path / f"run-{alignments is not None}"
+        Run(folder, chosen_settings, tiny_run.Listener()).train(*pairs)
+        model, found = regard.load(folder), []
+        for source, target in zip(pairs[1].sources, pairs[1].targets, strict=True):
+            weights = model.look(source, target).attention("cross", head=0)[:-1, :-1]
+            found.append(weights[:, 0].mean())
+        shares.append(np.mean(found))
+    assert shares[0] < 0.4 < 0.8 < shares[1], "weight on the linked word, without and with alignments"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"alignments": "x"}, "model": {"arch": "rnn"}}, r"teach attention, and an rnn has none"),
+        ({"data": {"alignments": "x"}, "tokens": {"dropout": 0.1}}, r"tokens\.dropout cannot go together"),
+        ({"training": {"guided_alignment": 0.1}}, r"guided_alignment does nothing here: no data\.alignments"),
+        ({"data": {"alignments": "x"}, "training": {"guided_alignment": 0}}, r"must be above 0 and finite, got 0"),
+    ],
+)
+def test_alignments_that_cannot_be_taught_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        settings_from(changes, DataSettings(train=("a.tsv",)), 100, "", "test")
 
 
 def test_a_finished_run_says_so_and_stays_as_it_is(tmp_path: Path, data: Path) -> None:

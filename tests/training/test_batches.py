@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import SOURCES, TARGETS
 
+from regard.data.tokens import Tokens
 from regard.errors import DataError
-from regard.training.batches import IdPairs, Position, batches_from, encode_pairs, epoch_order, sample_pairs
+from regard.training.batches import (
+    IdPairs,
+    Position,
+    batches_from,
+    encode_pairs,
+    epoch_order,
+    sample_pairs,
+    token_links,
+)
 
 
 def pairs_of(source_lengths: list[int], target_lengths: list[int], weight: float = 1.0) -> IdPairs:
@@ -23,6 +33,35 @@ def pairs_of(source_lengths: list[int], target_lengths: list[int], weight: float
         eos_id=3,
         pad_id=0,
     )
+
+
+def test_links_between_words_are_links_between_tokens() -> None:
+    tokens = Tokens.train(SOURCES * 3, TARGETS * 3, 330)
+    source, target = "the  cat sees 678.", "o gato vê 678."
+    source_ids, target_ids = tokens.encode_source(source), tokens.encode_target(target)
+    found = token_links(source, target, "1-1 3-2", tokens)
+
+    def of_word(spans: list[tuple[int, int]], text: str, word: str) -> list[int]:
+        first = text.index(word)
+        return [n for n, (a, b) in enumerate(spans) if a < first + len(word) and b > first]
+
+    spans = tokens.source_spans(source), tokens.target_spans(target)
+    expected = [
+        (t, s)
+        for here, there in (("cat", "gato"), ("678.", "vê"))
+        for t in of_word(spans[1], target, there)
+        for s in of_word(spans[0], source, here)
+    ]
+    assert found.tolist() == [list(link) for link in expected]
+    assert len({s for _, s in expected}) > 2, "a word of several pieces"
+    assert found[:, 1].max() < len(source_ids) - 1, "the end of the sentence is in no word"
+    assert found[:, 0].max() < len(target_ids)
+    assert token_links(source, target, "", tokens).shape == (0, 2)
+    pairs, kept = encode_pairs([source] * 3, [target] * 3, tokens, max_length=99, links=["", "1-1 3-2", "1-1"])
+    assert kept == [0, 1, 2]
+    links = pairs.batch(np.array([1, 0])).links
+    assert links is not None
+    assert links.tolist() == [[0, t, s] for t, s in expected]
 
 
 def many(count: int = 200, weight: float = 1.0) -> IdPairs:

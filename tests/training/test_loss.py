@@ -1,5 +1,6 @@
 """The loss in pieces is torch's cross-entropy, and how a step is cut into batches does not matter."""
 
+import dataclasses
 import itertools
 from functools import partial
 
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from regard.nn.layers import OutputLayer
 from regard.training.batches import IdPairs, Position
 from regard.training.loop import Progress, train
-from regard.training.loss import translation_loss, vocabulary_loss
+from regard.training.loss import alignment_loss, translation_loss, vocabulary_loss
 from regard.training.optimizer import adamw
 from regard.training.plan import TrainingPlan
 
@@ -85,12 +86,47 @@ def test_the_loss_of_a_batch_is_that_of_its_pairs(tiny, arch: str) -> None:
     alone = [translation_loss(model, pairs.batch(np.array([row])), label_smoothing=0.1) for row in range(6)]
     torch.testing.assert_close(whole.loss, sum(losses.loss for losses in alone))
     # and that of the logits, with eos after every target
-    source, target, _, _ = (batch := pairs.batch(np.array([2]))).__dict__.values()
-    logits = model.forced(source, target).logits[0]
+    batch = pairs.batch(np.array([2]))
+    logits = model.forced(batch.source, batch.target).logits[0]
     labels = torch.tensor([*pairs.target_ids[pairs.target_starts[2] : pairs.target_starts[3]].tolist(), 3])
     assert batch.labels.tolist() == labels.tolist()
     expected = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=0.1)
     torch.testing.assert_close(alone[2].loss, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_loss_of_taught_attention_by_hand() -> None:
+    weights = torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], [[0.25, 0.25, 0.5], [0, 1, 0]]], dtype=torch.float64)
+    links = torch.tensor([[0, 0, 0], [0, 0, 2], [1, 0, 1], [1, 1, 0]])  # pair, target token, source token
+    expected = -np.log([0.5 + 0.2, 0.25, 1e-9]).sum()  # the second token of the first pair may look anywhere
+    assert alignment_loss(weights, links).item() == pytest.approx(expected, rel=1e-12)
+    assert alignment_loss(weights, links[:0]).item() == 0
+
+
+@pytest.mark.parametrize("arch", ["rnnsearch", "gnmt", "transformer"])
+def test_taught_attention_learns_its_links(tiny, arch: str) -> None:
+    model = tiny(arch, dropout=0.0).float()
+    pairs = id_pairs(6)
+    of_pair = [[(t, 0) for t in range(length - 1)] for length in pairs.target_lengths]  # all to the first source token
+    starts = np.cumsum([0, *map(len, of_pair)])
+    linked = dataclasses.replace(
+        pairs, links=np.array([*itertools.chain(*of_pair)], dtype=np.int32), link_starts=starts
+    )
+    batch = linked.batch(np.array([4, 1]))
+    assert batch.links is not None
+    assert sorted(batch.links.tolist()) == [[row, t, 0] for row, n in ((0, 4), (1, 1)) for t, _ in of_pair[n]]
+    plain = translation_loss(model, pairs.batch(np.array([4, 1])))
+    taught = translation_loss(model, batch, guided_alignment=0.5)
+    cross = model.forced(batch.source, batch.target, return_weights=True).weights["cross"][:, -1, 0]
+    torch.testing.assert_close(taught.loss, plain.loss + 0.5 * alignment_loss(cross, batch.links))
+    torch.testing.assert_close(taught.negative_log_likelihood, plain.negative_log_likelihood)
+    before = alignment_loss(cross, batch.links).item()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(20):
+        optimizer.zero_grad()
+        translation_loss(model, batch, guided_alignment=1.0).loss.backward()
+        optimizer.step()
+    after = model.forced(batch.source, batch.target, return_weights=True).weights["cross"][:, -1, 0]
+    assert alignment_loss(after, batch.links).item() < before / 2
 
 
 def steps(model: torch.nn.Module, batches: list[np.ndarray], plan: TrainingPlan, pairs: IdPairs) -> list[Progress]:

@@ -20,7 +20,7 @@ from typing import Literal
 
 from regard.data.world import lexicon
 from regard.data.world.draft import Draft, finish
-from regard.data.world.gold import Pronoun, WorldPair, detokenize
+from regard.data.world.gold import Pronoun, WorldPair, detokenize, links_between_words
 from regard.data.world.sentences import it_sentence, plain_sentence
 from regard.errors import DataError
 
@@ -142,5 +142,6 @@ __all__ = [
     "WorldPair",
     "detokenize",
     "generate",
+    "links_between_words",
     "split_of",
 ]

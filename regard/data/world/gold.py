@@ -57,6 +57,18 @@ class WorldPair:
         )
 
 
+def links_between_words(pair: WorldPair) -> set[tuple[int, int]]:
+    """The links of a pair between what stands between white space in its texts, as files of alignments count words."""
+    of_source, of_target = _words_of(pair.source_tokens), _words_of(pair.target_tokens)
+    return {(of_source[i], of_target[j]) for i, j in pair.alignment}
+
+
+def _words_of(tokens: tuple[str, ...]) -> list[int]:
+    """For each token the word of the detokenised text that it is a part of."""
+    joined = [number > 0 and token in NO_SPACE_BEFORE for number, token in enumerate(tokens)]
+    return [number - sum(joined[: number + 1]) for number in range(len(tokens))]
+
+
 def detokenize(tokens: tuple[str, ...] | list[str]) -> str:
     """Join tokens into natural text: no space before , . ? ; or 's."""
     text = " ".join(tokens)
