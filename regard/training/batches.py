@@ -218,7 +218,16 @@ def token_links(source: str, target: str, links: str, tokens: Tokens) -> np.ndar
 def _tokens_of_words(text: str, spans: Sequence[tuple[int, int]]) -> list[list[int]]:
     """For each word the tokens that have a letter of it; the end of the sentence has none."""
     words = [match.span() for match in re.finditer(r"\S+", text)]
-    return [[n for n, (first, end) in enumerate(spans) if first < last and end > begin] for begin, last in words]
+    found: list[list[int]] = [[] for _ in words]
+    word = 0
+    for number, (first, end) in enumerate(spans):  # both lists go from left to right
+        while word < len(words) and words[word][1] <= first:
+            word += 1
+        for near in range(word, len(words)):
+            if words[near][0] >= end:
+                break
+            found[near].append(number)
+    return found
 
 
 def sample_pairs(
