@@ -101,10 +101,12 @@ def test_the_command_line_stands_over_the_data_table(run: Command, tmp_path: Pat
     )
     config = ["-c", str(tmp_path / "c.toml")]
     expected = {"train": ("a.tsv",), "dev": ("dev.tsv",), "dev_pairs": 7, "filter": True, "reverse": True}
-    expected |= {"source_language": "fr", "target_language": "de", "old_dev": None}
+    expected |= {"source_language": "fr", "target_language": "de", "old_dev": None, "alignments": None}
     assert data_of(run, tmp_path, "a.tsv", *config) == expected
     changed = data_of(run, tmp_path, "a.tsv", *config, "--dev", "x", "--dev", "y", "--no-filter", "--from", "en")
     assert changed == expected | {"dev": ("x", "y"), "filter": False, "source_language": "en"}
+    taught = data_of(run, tmp_path, "a.tsv", *config, "--set", "data.alignments='old'", "--alignments", "a.links")
+    assert taught == expected | {"alignments": "a.links"}
     bare = data_of(run, tmp_path, "a.tsv", "--reverse", "--set", "data.dev_pairs=3")
     assert (bare["reverse"], bare["dev_pairs"], bare["dev"], bare["filter"]) == (True, 3, (), True)
 
