@@ -10,19 +10,19 @@ import numpy as np
 
 from regard.api import Encoder, LanguageModel, Model, Translator
 from regard.config import one_of
-from regard.counted_pairs import CountedPair, Links, read_counted, read_text, turned, turned_pair
+from regard.counted_pairs import CountedPair, read_counted, read_text, turned_pair
 from regard.data.pairs import check_direction, is_world
+from regard.data.word_pieces import Groups, piece_groups, word_spans
 from regard.errors import ConfigError, DataError, ModelError, TextError
 from regard.evaluation import alignment
 from regard.evaluation.alignment import AlignmentScore
-from regard.formats.links import format_links
+from regard.formats.links import Links, format_links, turned
 from regard.look import weights as look
 
 # How two directions are joined: by their weights, or by their links as `evaluation.alignment.symmetrize` says.
 AGREEMENT = "agreement"
 SYMMETRIZATIONS = (AGREEMENT, *alignment.SYMMETRIZATIONS)
 _STRETCH_CELLS = 1_000_000  # of the weights of one head
-Groups = list[list[int]]
 
 
 @dataclass(frozen=True)
@@ -446,29 +446,3 @@ def stretches(lengths: Sequence[int]) -> Iterator[slice]:
         if cells > _STRETCH_CELLS or row == len(lengths):
             yield slice(first, row)
             first, cells = row, 0
-
-
-def word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each word stands in the text, in order: characters (first, end).
-
-    Raises:
-        DataError: a word is not there, or not in this order.
-    """
-    spans, position = [], 0
-    for word in words:
-        first = text.find(word, position)
-        if first < 0:
-            raise DataError(f"word {word!r} does not stand in {text!r} after character {position}.")
-        position = first + len(word)
-        spans.append((first, position))
-    return spans
-
-
-def piece_groups(spans: Sequence[tuple[int, int]], words: Sequence[tuple[int, int]]) -> Groups:
-    """For each word the pieces that share most of their characters with it; a piece of no word is in no group."""
-    groups: Groups = [[] for _ in words]
-    for piece, (first, end) in enumerate(spans):
-        shared = [min(end, word_end) - max(first, word_first) for word_first, word_end in words]
-        if shared and max(shared) > 0:
-            groups[int(np.argmax(shared))].append(piece)
-    return groups

@@ -11,9 +11,7 @@ from regard.data.world import WorldPair
 from regard.errors import DataError
 from regard.evaluation import alignment
 from regard.evaluation.alignment import GoldPair
-from regard.formats.links import Link
-
-Links = set[Link]
+from regard.formats.links import Link, turned
 
 
 @dataclass(frozen=True)
@@ -94,11 +92,6 @@ def read_text(
     return pairs
 
 
-def turned(links: Links) -> Links:
-    """The links of a model that translates the other way, as (source, target) of this one."""
-    return {(source, target) for target, source in links}
-
-
 def turned_pair(pair: CountedPair) -> CountedPair:
     """The pair as a model that translates the other way sees it."""
     return CountedPair(
@@ -106,7 +99,7 @@ def turned_pair(pair: CountedPair) -> CountedPair:
         pair.source,
         pair.target_words,
         pair.source_words,
-        frozenset(turned(set(pair.sure))),
-        frozenset(turned(set(pair.possible))),
+        frozenset(turned(pair.sure)),
+        frozenset(turned(pair.possible)),
         pair.where,
     )

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from regard.aligning import Groups, piece_groups, stretches, untrained, word_spans
+from regard.aligning import stretches, untrained
 from regard.api import Encoder, LanguageModel, Model
 from regard.data import antecedents
+from regard.data.word_pieces import Groups, piece_groups, word_spans
 from regard.errors import InputError, ModelError
 from regard.evaluation.alignment import words_from_pieces
 from regard.head_examples import Example, Mention, read_source

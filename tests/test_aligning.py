@@ -15,6 +15,7 @@ from regard.aligning import Way
 from regard.api import Model
 from regard.counted_pairs import CountedPair
 from regard.data import world
+from regard.data.word_pieces import Groups, piece_groups, word_spans
 from regard.errors import ConfigError, DataError, ModelError
 
 
@@ -33,7 +34,7 @@ class WordTokens:
 
     def pieces(self, text: str) -> list[tuple[int, int]]:
         spans = []
-        for first, end in aligning.word_spans(text, self.words[text]):
+        for first, end in word_spans(text, self.words[text]):
             middle = (first + end) // 2
             spans += [(first, middle), (middle, end)] if middle > first else [(first, end)]
         return spans
@@ -63,11 +64,11 @@ def fake_model(pairs: Sequence[CountedPair], planted: Way, layers: int = 3, head
             weights = np.zeros((layers, heads, len(target) + 1, len(source)), dtype=np.float32)
             weights[..., 0] = 1
             places = (
-                aligning.word_spans(pair.source, pair.source_words),
-                aligning.word_spans(pair.target, pair.target_words),
+                word_spans(pair.source, pair.source_words),
+                word_spans(pair.target, pair.target_words),
             )
-            source_groups = aligning.piece_groups(tokens.source_spans(pair.source), places[0])
-            target_groups = aligning.piece_groups(tokens.target_spans(pair.target), places[1])
+            source_groups = piece_groups(tokens.source_spans(pair.source), places[0])
+            target_groups = piece_groups(tokens.target_spans(pair.target), places[1])
             later = 1 if planted.shifted else 0
             if planted.posterior:
                 found.append({"cross": weights})
@@ -96,21 +97,21 @@ def one_to_one(pairs: Sequence[CountedPair]) -> list[CountedPair]:
 
 
 def test_word_spans_are_in_order_and_may_touch() -> None:
-    assert aligning.word_spans("a cat, a dog.", ["a", "cat", ",", "a", "dog", "."]) == [
+    assert word_spans("a cat, a dog.", ["a", "cat", ",", "a", "dog", "."]) == [
         (0, 1), (2, 5), (5, 6), (7, 8), (9, 12), (12, 13),
     ]  # fmt: skip
-    assert aligning.word_spans("", []) == []
+    assert word_spans("", []) == []
 
 
 def test_a_word_that_is_not_there_is_an_error() -> None:
     with pytest.raises(DataError, match=r"word 'cat' does not stand in 'a cat' after character 5"):
-        aligning.word_spans("a cat", ["a", "cat", "cat"])
+        word_spans("a cat", ["a", "cat", "cat"])
 
 
 def test_word_spans_cover_every_letter_of_the_corpus(pairs: list[CountedPair]) -> None:
     for pair in pairs:
         for text, words in ((pair.source, pair.source_words), (pair.target, pair.target_words)):
-            spans = aligning.word_spans(text, words)
+            spans = word_spans(text, words)
             assert [text[first:end] for first, end in spans] == list(words)
             assert sum(end - first for first, end in spans) == len(text.replace(" ", ""))
 
@@ -127,8 +128,8 @@ def test_word_spans_cover_every_letter_of_the_corpus(pairs: list[CountedPair]) -
         ([(0, 1)], [], []),
     ],
 )
-def test_piece_groups(spans: list[tuple[int, int]], words: list[tuple[int, int]], expected: aligning.Groups) -> None:
-    assert aligning.piece_groups(spans, words) == expected
+def test_piece_groups(spans: list[tuple[int, int]], words: list[tuple[int, int]], expected: Groups) -> None:
+    assert piece_groups(spans, words) == expected
 
 
 @pytest.mark.parametrize("planted", [Way(0, 1), Way(2, 0), Way(1, 1, shifted=True)], ids=str)

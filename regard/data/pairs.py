@@ -20,7 +20,7 @@ from regard.errors import DataError
 from regard.formats import Row
 from regard.formats.files import exists, kind_suffix, text_lines
 from regard.formats.languages import best_match
-from regard.formats.links import format_links, parse_links
+from regard.formats.links import format_links, parse_links, turned
 
 if TYPE_CHECKING:
     from regard.data.world import WorldPair  # its modules take a while, and are read only where it is used
@@ -114,7 +114,7 @@ class PairSet:
         """The same pairs, each the other way round."""
         links = self.links
         if links is not None:
-            links = [format_links((there, here) for here, there in parse_links(each)[0]) for each in links]
+            links = [format_links(turned(parse_links(each)[0])) for each in links]
         return replace(self, sources=self.targets, targets=self.sources, links=links)
 
 
@@ -202,35 +202,43 @@ def load(
     texts: tuple[list[str], list[str]] = ([], [])
     files: list[int] = []
     lines: list[int] = []
-    links: list[str] | None = None if alignments is None else []
-    links_of_rows = _lines_of_links(alignments)
-    rows = read(sources, source_language, target_language, split=split, seed=seed)
-    for number, row, reason in row_filter.apply(rows):
-        where, line_of_links = next(links_of_rows, ("", None))
-        if alignments is not None and line_of_links is None:
-            raise _not_those(alignments, f"ends before {sources[number].where(row.line)}")
+    links: list[str] = []
+    rows = row_filter.apply(read(sources, source_language, target_language, split=split, seed=seed))
+    for number, row, reason, links_of_row in _with_links(rows, sources, alignments):
         if reason is None:
-            if links is not None and line_of_links is not None:
-                links.append(_checked_links(line_of_links, row, where, sources[number].where(row.line)))
+            links.append(links_of_row)
             texts[0].append(row.source)
             texts[1].append(row.target)
             files.append(number)
             lines.append(row.line)
     report = row_filter.report
-    if alignments is not None and next(links_of_rows, None) is not None:
-        raise _not_those(alignments, f"has more than {report.total.read:,} lines")
     if not files:
         names = ", ".join(source.name for source in sources)
         raise DataError(f"{names}: no pair can be used ({report.total.line()}). Check the files or relax the filters.")
     file_numbers = numpy.array(files, dtype=numpy.int32)
     weights = numpy.array([source.weight for source in sources], dtype=numpy.float32)[file_numbers]
     line_numbers = numpy.array(lines, dtype=numpy.int64)
-    return PairSet(*texts, weights, file_numbers, line_numbers, tuple(sources), links), report
+    return PairSet(*texts, weights, file_numbers, line_numbers, tuple(sources), links if alignments else None), report
 
 
-def _lines_of_links(path: Path | None) -> Iterator[tuple[str, str]]:
-    """Each line with where it stands, for people."""
-    return ((f"{path}, line {number:,}", line) for number, line in text_lines(path)) if path else iter(())
+def _with_links(
+    rows: Iterable[tuple[int, Row, str | None]], sources: Sequence[DataSource], alignments: Path | None
+) -> Iterator[tuple[int, Row, str | None, str]]:
+    """Each row and the reason not to use it, with its links: none where there are no alignments, or it is not used."""
+    lines = text_lines(alignments) if alignments else None
+    count = 0
+    for number, row, reason in rows:
+        count += 1
+        links = ""
+        if alignments and lines:
+            pair = sources[number].where(row.line)
+            line, text = next(lines, (0, None))
+            if text is None:
+                raise _not_those(alignments, f"ends before {pair}")
+            links = _checked_links(text, row, f"{alignments}, line {line:,}", pair) if reason is None else ""
+        yield number, row, reason, links
+    if alignments and lines and next(lines, None) is not None:
+        raise _not_those(alignments, f"has more than {count:,} lines")
 
 
 def _checked_links(text: str, row: Row, where: str, pair: str) -> str:

@@ -123,4 +123,5 @@ def flatten(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Arrays laid end to end, and where each starts (one more: the end)."""
     starts = np.zeros(len(parts) + 1, dtype=np.int64)
     np.cumsum([len(part) for part in parts], out=starts[1:])
-    return np.concatenate([np.empty(0, dtype=np.int32), *parts]), starts  # parts may be none
+    empty = np.empty((0, *parts[0].shape[1:]) if parts else 0, dtype=np.int32)  # parts may be none
+    return np.concatenate([empty, *parts]), starts

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from regard.errors import DataError
 
 Link = tuple[int, int]
+Links = set[Link]
 
 _LINK = re.compile(r"([0-9]+)([-?])([0-9]+)")
 
 
-def parse_links(text: str) -> tuple[set[Link], set[Link]]:
+def parse_links(text: str) -> tuple[Links, Links]:
     """Read `0-0 1?2` into (sure, possible) links; possible holds the sure ones too.
 
     Raises:
@@ -36,3 +37,8 @@ def format_links(links: Iterable[Link], possible: Iterable[Link] = ()) -> str:
     sure = set(links)
     written = [f"{i}-{j}" for i, j in sorted(sure)] + [f"{i}?{j}" for i, j in sorted(set(possible) - sure)]
     return " ".join(written)
+
+
+def turned(links: Iterable[Link]) -> Links:
+    """The links of a model that translates the other way, as (source, target) of this one."""
+    return {(source, target) for target, source in links}

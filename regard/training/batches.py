@@ -1,7 +1,6 @@
 """Examples in batches whose order is a function of (seed, epoch, index), so that a position is two integers."""
 
 import dataclasses
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -11,6 +10,7 @@ import torch
 
 from regard.data.subwords import SampledLines, flatten
 from regard.data.tokens import Tokens
+from regard.data.word_pieces import piece_groups, word_spans
 from regard.errors import DataError
 from regard.formats.links import parse_links
 from regard.nn.padded import Padded
@@ -198,8 +198,8 @@ def encode_pairs(
     )
     if links is not None:
         parts = [token_links(sources[number], targets[number], links[number], tokens) for number in kept]
-        starts = np.concatenate([[0], np.cumsum([len(part) for part in parts])])
-        pairs = dataclasses.replace(pairs, links=np.concatenate(parts), link_starts=starts)
+        all_links, starts = flatten(parts)
+        pairs = dataclasses.replace(pairs, links=all_links, link_starts=starts)
     return pairs, kept
 
 
@@ -209,25 +209,10 @@ def token_links(source: str, target: str, links: str, tokens: Tokens) -> np.ndar
     Args:
         links: between words, that is what stands between white space; see `regard.formats.links`.
     """
-    of_source = _tokens_of_words(source, tokens.source_spans(source))
-    of_target = _tokens_of_words(target, tokens.target_spans(target))
+    of_source = piece_groups(tokens.source_spans(source), word_spans(source, source.split()))
+    of_target = piece_groups(tokens.target_spans(target), word_spans(target, target.split()))
     found = [(t, s) for i, j in sorted(parse_links(links)[0]) for t in of_target[j] for s in of_source[i]]
     return np.array(found, dtype=np.int32).reshape(-1, 2)
-
-
-def _tokens_of_words(text: str, spans: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """For each word the tokens that have a letter of it; the end of the sentence has none."""
-    words = [match.span() for match in re.finditer(r"\S+", text)]
-    found: list[list[int]] = [[] for _ in words]
-    word = 0
-    for number, (first, end) in enumerate(spans):  # both lists go from left to right
-        while word < len(words) and words[word][1] <= first:
-            word += 1
-        for near in range(word, len(words)):
-            if words[near][0] >= end:
-                break
-            found[near].append(number)
-    return found
 
 
 def sample_pairs(

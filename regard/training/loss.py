@@ -36,19 +36,17 @@ def translation_loss(
     Args:
         guided_alignment: weight of `alignment_loss` on the batch's links. With 0 no part touches attention weights.
     """
-    weights: dict[str, Tensor] = {}
+    taught: Tensor | float = 0.0
     if guided_alignment and batch.links is not None:
         forced = model.forced(batch.source, batch.target, return_weights=True)
-        states, weights = forced.states, forced.weights
+        states = forced.states
+        taught = guided_alignment * alignment_loss(forced.weights["cross"][:, -1, 0], batch.links)
     else:
         states = model.states(batch.source, batch.target)  # (B, T, size)
     real = batch.target.real()
     in_bf16 = model.training and model.output.bf16_products
     losses = vocabulary_loss(states[real], model.output, batch.labels, label_smoothing, in_bf16)
-    if weights and batch.links is not None:
-        taught = guided_alignment * alignment_loss(weights["cross"][:, -1, 0], batch.links)
-        losses = Losses(losses.loss + taught, losses.negative_log_likelihood)
-    return losses
+    return Losses(losses.loss + taught, losses.negative_log_likelihood)
 
 
 def alignment_loss(weights: Tensor, links: Tensor) -> Tensor:
