@@ -124,6 +124,10 @@ def test_mistakes(run: Command, folder: Path, tmp_path: Path) -> None:
             "--label, --pair: says nothing of the student of a translator",
         ),
         (
+            distil("translator", "--student", folder / "bert"),
+            "--student: says nothing of the student of a translator",
+        ),
+        (
             distil("bert", "--reverse", "--from", "en"),
             "--from, --reverse, --no-filter: says nothing of the student of an",
         ),

@@ -87,6 +87,56 @@ def test_an_encoder_is_taught_scored_and_used(
     assert report["scores"]["accuracy"]["value"] > 90
 
 
+def test_a_student_begins_as_a_pre_trained_encoder(run: Command, tmp_path: Path, reviews: Path) -> None:
+    """Of its teacher's size, of another, from masked words; it is known by its weights, and goes on as any run does."""
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(f"the cat sees the {word} ." for word in ("bird", "dog") * 40), encoding="utf-8")
+    quick = ["--set", "training.max_steps=4", "--set", "training.batch_tokens=200", "--set", "training.threads=1"]
+    pretrain = [*quick, "--set", "data.dev_tokens=100", "--set", "training.validate_every=4"]
+    base, narrow, teacher = tmp_path / "base", tmp_path / "narrow", tmp_path / "teacher"
+    assert run("pretrain", text, "--arch", "bert-tiny", "--out", base, *pretrain).status == 0
+    sizes = ["--set", "model.hidden_size=32", "--set", "model.num_layers=1"]
+    assert run("pretrain", text, "--arch", "bert-tiny", "--out", narrow, *pretrain, *sizes).status == 0
+    taught = run("finetune", base, reviews, "--task", "classify", *COLUMNS, "--out", teacher, *SMALL)
+    assert taught.status == 0, taught.err
+
+    student = tmp_path / "student"
+    command = ["distil", teacher, reviews, *COLUMNS, "--student", base, "--out", student, *SMALL]
+    assert run(*command).status == 0
+    layers = [
+        json.loads((each / "model" / "config.json").read_text())["model"]["num_layers"] for each in (base, student)
+    ]
+    assert layers[0] == layers[1]
+    assert 'student_sha256 = "' in (student / "config.toml").read_text()
+    report = json.loads(run("evaluate", student, reviews, *COLUMNS, "--json").out)
+    assert report["scores"]["accuracy"]["value"] > 90
+    assert "already at step 120 of 120" in run(*command).err
+    weights = base / "model" / "model.safetensors"
+    kept = weights.read_bytes()
+    weights.write_bytes((teacher / "model" / "model.safetensors").read_bytes())
+    for changed in (run(*command), run(*command[:-1], "training.seed=9")):
+        assert changed.status == 2
+    weights.write_bytes(kept)
+
+    small = ["--student", narrow, "--set", "distil.hidden_weight=0"]
+    other = run("distil", teacher, reviews, *COLUMNS, *small, "--out", tmp_path / "small", *SMALL)
+    assert other.status == 0, other.err
+    assert json.loads((tmp_path / "small" / "model" / "config.json").read_text())["model"]["hidden_size"] == 32
+    masked = run("distil", base, text, *small, "--out", tmp_path / "masked", *pretrain)
+    assert masked.status == 0, masked.err
+    assert run("predict", tmp_path / "masked", "--fill", "--count", 1, stdin="the [MASK] sees .\n").status == 0
+
+    refused = ["--out", tmp_path / "refused", *SMALL]
+    for given, message in [
+        (["--student", narrow], "the student's states have 32 numbers"),
+        (["--student", tmp_path / "nowhere"], "nowhere is no folder; that of a pre-trained encoder was expected"),
+        (["--student", base, "--layers", 1], "layers does nothing here: the student begins as distil.student"),
+        (["--student", make_encoder_folder(tmp_path / "made")], "numbers its tokens otherwise than the teacher"),
+    ]:
+        found = run("distil", teacher, reviews, *COLUMNS, *given, *refused)
+        assert (found.status, message in found.err) == (2, True), found.err
+
+
 def test_masked_words_are_learnt_and_passed_on(run: Command, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("\n\n".join(f"the cat purrs .\nthe dog barks . {number % 7}" for number in range(150)))

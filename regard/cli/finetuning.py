@@ -244,6 +244,12 @@ def distil(
             help="Of the student; 0: half the teacher's, of a Transformer that translates one in the decoder."
         ),
     ] = 0,
+    student: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL", help="Pre-trained encoder that the student begins as; else it has layers of the teacher."
+        ),
+    ] = "",
     dev: Annotated[list[str] | None, typer.Option(help="Development DATA; else a part is held out.")] = None,
     pair: Annotated[bool, typer.Option("--pair", help="Each row has two texts.")] = False,
     split_long: SplitLongOption = False,
@@ -258,7 +264,7 @@ def distil(
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Teach a student with fewer layers what a larger model knows: a task, masked words, or to translate.
+    """Teach a student, usually with fewer layers, what another model knows: a task, masked words, or to translate.
 
     Example: regard distil runs/reviews reviews.tsv --out runs/small
     """
@@ -266,8 +272,9 @@ def distil(
 
     check_run_folder(out)
     tables, where = tables_of(config, settings, "tokens", "distil")
-    if layers:
-        tables.setdefault("distil", {})["layers"] = layers
+    for name, value in (("layers", layers), ("student", student)):
+        if value:
+            tables.setdefault("distil", {})[name] = value
     labels = {"label": label, "text": text, "other": other, "pair": pair, "split_long": split_long}
     pairs = {
         "source_language": source_language,
@@ -280,7 +287,7 @@ def distil(
     if kind is LanguageModel:
         raise ModelError(f"{teacher}: is {kind.kind}; students learn from encoders and from translators.")
     if kind is Translator:
-        refuse_options(f"the student of {kind.kind}", labels | text_options)
+        refuse_options(f"the student of {kind.kind}", labels | text_options | {"student": student})
         _train_on(str(teacher), data, out, (tables, where), student=True, dev=dev, **pairs)
     else:
         refuse_options(f"the student of {kind.kind}", pairs)

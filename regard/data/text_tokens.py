@@ -111,6 +111,11 @@ class TextTokens:
         frame_with(found, special["start"], special["end"])
         return cls(found, special)
 
+    def same_as(self, other: "TextTokens") -> bool:
+        """Whether an id stands for the same in both."""
+        ours, theirs = (each._tokenizer.get_vocab(with_added_tokens=True) for each in (self, other))
+        return ours == theirs and self.special == other.special
+
     def id_of(self, role: str) -> int:
         """The id of a special token.
 

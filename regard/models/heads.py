@@ -4,6 +4,7 @@ Unlike BERT's own, the weights of a new head start as torch starts them, spread 
 encoder hears little of its head at first, and learns slowly.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -126,6 +127,33 @@ class TaskModel(nn.Module):
             raise ConfigError("this encoder has no head: it has not been trained for a task.")
         states = self.encoder.encode(tokens, types).states
         return self.head(self.encoder.pool(states) if self.config.task == "classify" else states)
+
+
+def with_head(base: TaskModel, config: HeadConfig, *, new: bool = False) -> TaskModel:
+    """The encoder of a model under another head, which keeps what it knows if the same was asked of it before.
+
+    A pooling layer that the head needs and the encoder lacks begins anew.
+
+    Args:
+        new: let the head begin anew, whatever was asked before.
+    """
+    encoder = base.encoder
+    model = TaskModel(rebuilt(encoder, pooled=encoder.config.pooled or config.task == "classify"), config)
+    if not new and (base.config.task, base.config.labels) == (config.task, config.labels):
+        known = base.state_dict()
+        model.load_state_dict({name: known[name] for name in model.state_dict() if name in known}, strict=False)
+    return model
+
+
+def rebuilt(encoder: Encoder, **changes: Any) -> Encoder:
+    """The encoder with other settings; a pooling layer that it lacked has learnt nothing yet."""
+    config = dataclasses.replace(encoder.config, **changes)
+    if config == encoder.config:
+        return encoder
+    found = type(encoder)(config)
+    new = config.pooled and not encoder.config.pooled
+    found.load_state_dict(encoder.state_dict(), strict=not new)  # all but that layer
+    return found
 
 
 def tells_pairs(config: Any) -> bool:

@@ -1,10 +1,12 @@
 """Models that a run goes on with: loaded, with their tokenizers, and known again by the sha256 of their weights."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from regard.data.text_tokens import TextTokens
 from regard.errors import ModelError
 from regard.models.folder import (
     WEIGHTS_FILE,
@@ -16,7 +18,9 @@ from regard.models.folder import (
     load_decoder,
     load_encoder,
 )
+from regard.models.heads import TaskModel
 from regard.runs.sizes import DECODER_SIZES, ENCODER_SIZES
+from regard.training.distil import DistilSettings
 
 AnyLoaded = TypeVar("AnyLoaded", LoadedModel, LoadedEncoder, LoadedDecoder)
 
@@ -38,6 +42,30 @@ def encoder_base(name: str) -> tuple[LoadedEncoder, str]:
     """
     check_encoder_name(name)
     return _base(name, load_encoder)
+
+
+def student_base(settings: DistilSettings, tokens: TextTokens) -> tuple[TaskModel | None, DistilSettings]:
+    """The model that a student begins as, None if as a part of its teacher; the settings with its weights' sha256.
+
+    Args:
+        tokens: of the teacher.
+
+    Raises:
+        ModelError: it is no encoder's folder, or numbers its tokens otherwise than the teacher.
+    """
+    name = settings.student
+    if not name:
+        return None, settings
+    if not Path(name).exists():
+        raise ModelError(f"distil.student: {name} is no folder; that of a pre-trained encoder was expected.")
+    loaded, digest = encoder_base(name)
+    assert loaded.tokens is not None
+    if not loaded.tokens.same_as(tokens):
+        raise ModelError(
+            f"distil.student: {name} numbers its tokens otherwise than the teacher; both must read the same. Fine-tune "
+            "a teacher with the student's tokenizer, or leave the option out: then it begins as a part of its teacher."
+        )
+    return loaded.model, dataclasses.replace(settings, student_sha256=digest)
 
 
 def check_encoder_name(name: str) -> None:

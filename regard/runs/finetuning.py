@@ -19,13 +19,13 @@ from regard.errors import ConfigError, DataError, ModelError
 from regard.evaluation.calibration import temperature
 from regard.judging import judge
 from regard.models import ENCODERS
-from regard.models.bert import Bert, DistilBertConfig
+from regard.models.bert import Bert
 from regard.models.bigbird import lengthen
 from regard.models.folder import save_encoder
-from regard.models.heads import HeadConfig, TaskModel
+from regard.models.heads import HeadConfig, TaskModel, rebuilt, with_head
 from regard.models.protocol import Encoder
 from regard.runs import beside
-from regard.runs.bases import check_encoder_name, encoder_base
+from regard.runs.bases import check_encoder_name, encoder_base, student_base
 from regard.runs.card import write_label_card
 from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
 from regard.runs.folder import RunFolder, facts_of
@@ -111,7 +111,7 @@ class Finetuning:
             where: what it was read from, for messages.
             distil: teach a smaller student; the base must have learnt the task.
         """
-        self.distil = distil
+        self.distil, self.student = distil, None
         self.folder = RunFolder(folder)
         self.model, self.training, self.data, self.where = model, training, data, where
         self.task: LabelTask = check_task(model.task)
@@ -133,7 +133,10 @@ class Finetuning:
                 )
         self.seed, self.threads = draft.seed, draft.threads
         # One that cannot teach shows before the data is read.
-        self.teacher = None if distil is None else self._teacher()
+        self.teacher = None
+        if distil is not None:
+            self.teacher = self._teacher()
+            self.student, self.distil = student_base(distil, self.teacher[1])
         self.reporter = reporter or Reporter()
 
     def train(self, train_rows: LabelledSet, dev_rows: LabelledSet) -> dict[str, Any]:
@@ -160,11 +163,11 @@ class Finetuning:
         teacher: TaskModel | None = None
         if self.distil is not None and self.teacher is not None:
             teacher, tokens, model_settings = self.teacher
-            model, labels = student_of(teacher, self.distil), teacher.config.labels
+            model, labels = student_of(teacher, self.distil, self.student), teacher.config.labels
         else:
             labels = (_NUMBER,) if self.task == "regress" else self._labels(train_rows, dev_rows)
             model, tokens, model_settings = self._model(train_rows, labels)
-        limit = model.encoder.config.max_length
+        limit = min(each.encoder.config.max_length for each in (model, teacher) if each is not None)
         if self.task != "regress":
             self._check_dev_labels(dev_rows, labels)
         # A student sees its teacher's numbers in their own unit.
@@ -300,15 +303,11 @@ class Finetuning:
             config_class, model_class = ENCODERS[arch]
             return TaskModel(model_class(from_dict(config_class, values, name)), head), tokens, self.model
         loaded, digest = encoder_base(name)
-        encoder = self._of_length(loaded.model.encoder)
-        pooled = encoder.config.pooled or head.task == "classify"
-        encoder = _rebuilt(encoder, dataclasses.replace(encoder.config, **dropout, pooled=pooled))
-        model = TaskModel(encoder, head)
-        before = loaded.model.config
-        if (before.task, before.labels) == (head.task, head.labels) and head.labels != (_NUMBER,):
-            assert model.head is not None
-            assert loaded.model.head is not None
-            model.head.load_state_dict(loaded.model.head.state_dict())  # the same question as before
+        base = loaded.model
+        base.encoder = self._of_length(base.encoder)
+        pooled = base.encoder.config.pooled or head.task == "classify"
+        base.encoder = rebuilt(base.encoder, **dropout, pooled=pooled)
+        model = with_head(base, head, new=head.labels == (_NUMBER,))  # a number in another unit is another question
         assert loaded.tokens is not None
         return model, loaded.tokens, dataclasses.replace(self.model, base_sha256=digest)
 
@@ -373,16 +372,6 @@ class Finetuning:
                 f"A BERT or BigBird can be lengthened: --set model.max_length=4096{stretches}"
             )
         return encoded
-
-
-def _rebuilt(encoder: Encoder, config: DistilBertConfig) -> Encoder:
-    """The encoder with other settings; a pooling layer that it lacked has learnt nothing yet."""
-    if config == encoder.config:
-        return encoder
-    rebuilt = type(encoder)(config)
-    new = config.pooled and not encoder.config.pooled
-    rebuilt.load_state_dict(encoder.state_dict(), strict=not new)  # all but that layer
-    return rebuilt
 
 
 def _scale(rows: LabelledSet) -> tuple[float, float]:

@@ -19,9 +19,9 @@ from regard.errors import ConfigError, DataError, ModelError
 from regard.formats.files import read_blocks
 from regard.models import DECODERS, ENCODERS
 from regard.models.folder import LoadedDecoder, LoadedEncoder, arch_of, save_decoder, save_encoder
-from regard.models.heads import HeadConfig, TaskModel, tells_pairs
+from regard.models.heads import HeadConfig, TaskModel, tells_pairs, with_head
 from regard.models.protocol import Decoder
-from regard.runs.bases import decoder_base, encoder_base
+from regard.runs.bases import decoder_base, encoder_base, student_base
 from regard.runs.card import write_corpus_card
 from regard.runs.finetuning import DistilledLesson
 from regard.runs.folder import RunFolder, facts_of
@@ -116,14 +116,18 @@ class Pretraining:
         if not self.from_nothing:
             base, digest = (decoder_base if self.writes else encoder_base)(self.model.base)
             sections["model"] = dataclasses.replace(self.model, base_sha256=digest)
+        student: TaskModel | None = None
         if self.distil is not None:
-            sections["distil"] = self.distil
+            if not isinstance(base, LoadedEncoder) or base.model.config.task != "mask":
+                raise ModelError(f"{self.model.base}: has not learnt to guess masked words, so it cannot teach it.")
+            assert base.tokens is not None
+            student, sections["distil"] = student_base(self.distil, base.tokens)
         settings = to_toml({name: to_dict(section) for name, section in sections.items()})
         dev_paths, old_paths = ([Path(name) for name in names or ()] for names in (self.data.dev, self.data.old_dev))
         prints = [corpora.fingerprint(paths) if paths else "" for paths in (self.paths, dev_paths, old_paths)]
         self.folder.settle(settings)  # after the files were found
         torch.manual_seed(plan.seed)
-        subject = self._writer(base) if self.writes else self._reader(base)
+        subject = self._writer(base) if self.writes else self._reader(base, student)
         corpus = self._corpus(self.paths, subject, "corpus", prints[0])
         if dev_paths:
             if prints[0] == prints[1]:
@@ -256,7 +260,7 @@ class Pretraining:
         read = self.model.short_share * plan.max_steps * plan.batch_tokens * plan.batches_per_step
         return round(read * (short - num_special) / short)
 
-    def _reader(self, base: LoadedEncoder | LoadedDecoder | None) -> _Subject:
+    def _reader(self, base: LoadedEncoder | LoadedDecoder | None, student: TaskModel | None) -> _Subject:
         assert not isinstance(base, LoadedDecoder)
         if base is None:
             model, tokens = self._new_reader()
@@ -265,11 +269,10 @@ class Pretraining:
             model, tokens = self._reader_on(base.model), base.tokens
         teacher = model
         if self.distil is not None:
-            if base is None or base.model.config.task != "mask":
-                raise ModelError(f"{self.model.base}: has not learnt to guess masked words, so it cannot teach it.")
-            model = student_of(teacher, self.distil)
+            model = student_of(teacher, self.distil, student)
         masking = self._masking(tokens)
-        length, seed = self._length(model.encoder.config.max_length), self.plan.seed
+        length = self._length(min(each.encoder.config.max_length for each in (model, teacher)))
+        seed = self.plan.seed
         short_tokens = self._short_tokens(masking.num_special)
         if short_tokens:
             self.reporter.note(
@@ -302,16 +305,10 @@ class Pretraining:
 
     def _reader_on(self, base: TaskModel) -> TaskModel:
         """The base's encoder under the heads that are taught, its own where it has them."""
-        config, encoder = HeadConfig(task="mask", next_sentence=bool(self.model.next_sentence)), base.encoder
+        config = HeadConfig(task="mask", next_sentence=bool(self.model.next_sentence))
         if config.next_sentence:
-            _check_pairs(self.model.base, encoder.config)
-        if base.config == config:
-            return base
-        model = TaskModel(encoder, config)
-        if base.config.task == "mask":
-            known = {name: value for name, value in base.state_dict().items() if name in model.state_dict()}
-            model.load_state_dict(known, strict=False)
-        return model
+            _check_pairs(self.model.base, base.encoder.config)
+        return base if base.config == config else with_head(base, config)
 
     def _masking(self, tokens: TextTokens) -> Masking:
         special = {tokens.id_of(role) for role in tokens.special}

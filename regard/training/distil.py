@@ -18,7 +18,7 @@ from regard.config import refuse_idle
 from regard.errors import ConfigError, ModelError
 from regard.models import ENCODERS
 from regard.models.bert import Bert, DistilBertConfig
-from regard.models.heads import TaskModel
+from regard.models.heads import TaskModel, with_head
 from regard.models.protocol import Encoder, Seq2Seq
 from regard.training.examples import LabelBatch
 from regard.training.loss import Losses, hard_loss, read
@@ -29,6 +29,8 @@ class DistilSettings:
     """The [distil] table. The three weights are those of the paper's code."""
 
     layers: int = 0  # of the student; 0: half the teacher's
+    student: str | None = None  # folder of a pre-trained encoder to begin as; else as layers of the teacher
+    student_sha256: str | None = None  # of its weights
     as_distilbert: bool = False  # without token types, as in the paper; for single texts only
     temperature: float = 2.0  # of both distributions, where they are compared
     soft_weight: float = 5.0  # of the distance from the teacher's distribution
@@ -43,6 +45,9 @@ class DistilSettings:
         weights = (self.soft_weight, self.hard_weight, self.hidden_weight)
         if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
             raise ConfigError(f"distil: the weights must not be negative, and one above 0, got {weights}")
+        if self.student:
+            idle = {"layers": 0, "as_distilbert": False}
+            refuse_idle(self, idle, "the student begins as distil.student", "[distil]")
         if not self.soft_weight:
             refuse_idle(self, {"temperature": 2.0}, "soft_weight is 0, so no distributions are compared", "[distil]")
 
@@ -66,12 +71,25 @@ class TranslatorDistilSettings:
             )
 
 
-def student_of(teacher: TaskModel, settings: DistilSettings) -> TaskModel:
+def student_of(teacher: TaskModel, settings: DistilSettings, base: TaskModel | None = None) -> TaskModel:
     """A model with fewer layers that begins with the teacher's weights: of two neighbouring layers the first.
 
+    Args:
+        base: pre-trained, to begin as instead; of any size, the teacher's too (Furlanello et al. 2018 call such
+            students born again). Its head is its own if it has learnt the same task, else new.
+
     Raises:
-        ModelError: it would not be smaller, or cannot be a DistilBERT.
+        ModelError: it would not be smaller, cannot be a DistilBERT, or its states cannot be set beside the teacher's.
     """
+    question = dataclasses.replace(teacher.config, next_sentence=False)  # that is not taught
+    if base is not None:
+        ours, theirs = base.encoder.config.hidden_size, teacher.encoder.config.hidden_size
+        if settings.hidden_weight and ours != theirs:
+            raise ModelError(
+                f"the student's states have {ours} numbers, its teacher's {theirs}, so there is no cosine between "
+                "them. Leave that loss out: --set distil.hidden_weight=0"
+            )
+        return with_head(base, question)
     config = teacher.encoder.config
     count = settings.layers or config.num_layers // 2
     if not 0 < count < config.num_layers:
@@ -90,7 +108,7 @@ def student_of(teacher: TaskModel, settings: DistilSettings) -> TaskModel:
                 "Leave distil.as_distilbert out."
             )
         encoder = _without_types(encoder)
-    student = TaskModel(encoder, dataclasses.replace(teacher.config, next_sentence=False))  # that is not taught
+    student = TaskModel(encoder, question)
     if student.head is not None and teacher.head is not None:
         student.head.load_state_dict(teacher.head.state_dict())
     return student
@@ -152,14 +170,11 @@ def distil_loss(student: TaskModel, teacher: TaskModel, batch: LabelBatch, setti
         teacher_states, teacher_logits = read(teacher, batch)
     states, logits = read(student, batch)
     hard = hard_loss(logits, batch.labels)
-    real = batch.tokens.real()
-    cosine = F.cosine_similarity(states[real], teacher_states[real], dim=-1)
-    hidden = (1 - cosine).mean() * batch.target_tokens
-    loss = (
-        settings.soft_weight * _soft_loss(logits, teacher_logits, settings.temperature)
-        + settings.hard_weight * hard
-        + settings.hidden_weight * hidden
-    )
+    loss = settings.soft_weight * _soft_loss(logits, teacher_logits, settings.temperature) + settings.hard_weight * hard
+    if settings.hidden_weight:  # else the states may be of different widths
+        real = batch.tokens.real()
+        cosine = F.cosine_similarity(states[real], teacher_states[real], dim=-1)
+        loss = loss + settings.hidden_weight * (1 - cosine).mean() * batch.target_tokens
     return Losses(loss, hard.detach())
 
 

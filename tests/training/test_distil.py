@@ -54,6 +54,30 @@ def test_a_student_has_every_second_layer(tokens: TextTokens) -> None:
         student_of(make_encoder(tokens, "mask", num_layers=1), DistilSettings())
 
 
+def test_a_student_can_begin_as_another_model(tokens: TextTokens) -> None:
+    teacher = make_encoder(tokens, "classify", ("a", "b"), num_layers=2)
+    base = make_encoder(tokens, "none", num_layers=2, pooled=False)
+    student = student_of(teacher, DistilSettings(student="base"), base)
+    assert student.config == teacher.config
+    theirs = dict(base.named_parameters())
+    mine = {name for name, value in student.named_parameters() if name in theirs and torch.equal(value, theirs[name])}
+    assert mine == set(theirs)
+    assert {name for name, _ in student.named_parameters()} - mine == {
+        *("encoder.pooler.weight", "encoder.pooler.bias", "head.output.weight", "head.output.bias")
+    }
+    taught = make_encoder(tokens, "classify", ("a", "b"), num_layers=1)
+    found = dict(student_of(teacher, DistilSettings(student="base"), taught).named_parameters())
+    assert all(torch.equal(found[name], value) for name, value in taught.named_parameters()), "its head, too"
+    narrow = make_encoder(tokens, "none", hidden_size=8, num_heads=1)
+    with pytest.raises(
+        ModelError, match=r"the student's states have 8 numbers, its teacher's .* distil\.hidden_weight=0"
+    ):
+        student_of(teacher, DistilSettings(student="base"), narrow)
+    student = student_of(teacher, DistilSettings(student="base", hidden_weight=0.0), narrow)
+    losses = distil_loss(student, teacher, batch_of(tokens), DistilSettings(hidden_weight=0.0))
+    assert losses.loss.item() > 0
+
+
 def made(arch: str, **sizes: Any) -> tuple[Seq2Seq, dict[str, torch.Tensor]]:
     model = build(arch, {"vocab_size": 30, **SIZES[arch], **sizes})
     for parameter in model.parameters():
@@ -165,5 +189,9 @@ def test_settings_are_checked() -> None:
             DistilSettings(**wrong)
     with pytest.raises(ConfigError, match="one above 0"):
         DistilSettings(soft_weight=0, hard_weight=0, hidden_weight=0)
+    with pytest.raises(
+        ConfigError, match=r"\[distil\]: layers does nothing here: the student begins as distil.student"
+    ):
+        DistilSettings(student="base", layers=2)
     with pytest.raises(ConfigError, match=r"\[distil\]: temperature does nothing here: soft_weight is 0"):
         DistilSettings(soft_weight=0, temperature=3.0)
