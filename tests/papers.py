@@ -199,8 +199,8 @@ def transformer(p: Parameters, config: Any, source: Sequence[int], target: Seque
         weights[kind].append(seen)
         return output
 
-    def read_words(name: str, heads: int, mask: Array, x: Array) -> Array:
-        """Scores from x, values of the words without their places, added to what the first layer began with."""
+    def read_words(name: str, heads: int, mask: Array, x: Array, lower: Array) -> Array:
+        """Scores from x, values of the words without their places, added to lower states."""
         norm = partial(normalise, p, f"{name}.attention_frame.norm")
         before = norm if config.norm_place == "pre" else lambda x: x
         after = norm if config.norm_place == "post" else lambda x: x
@@ -215,19 +215,21 @@ def transformer(p: Parameters, config: Any, source: Sequence[int], target: Seque
             before(embed(p, nowhere, "source", source)),
         )
         weights["encoder"].append(seen)
-        return after(embed(p, config, "source", source) + output)
+        return after(lower + output)
 
-    x = embed(p, config, "source", source)
+    x = lower = embed(p, config, "source", source)
     apart = np.abs(np.subtract.outer(np.arange(len(source)), np.arange(len(source))))
     for number in range(config.num_layers):
         name, heads = f"encoder.{number}", config.num_heads
         windows = config.encoder_windows or ()  # not the paper's
         sees = apart < windows[number] if number < len(windows) else everyone
         if config.last_layer_reads_words and number == config.num_layers - 1:  # nor this
-            x = read_words(name, heads, sees, x)
+            x = read_words(name, heads, sees, x, lower)
         else:
             x = framed(f"{name}.attention", x, partial(attend, "encoder", f"{name}.attention", heads, sees, None))
         x = framed(f"{name}.feed_forward", x, partial(feed_forward, p, f"{name}.feed_forward", config.activation))
+        if number + 1 == config.last_layer_adds_to:
+            lower = x
     memory = normalise(p, "encoder_norm", x) if config.norm_place == "pre" else x
     x = embed(p, config, "target", target)
     for number in range(config.decoder_num_layers or config.num_layers):

@@ -31,6 +31,9 @@ class TransformerConfig:
     # The encoder's last layer takes where to look from the layers below, and what it reads there from the token vectors
     # alone. What the decoder knows of a word's context has then gone by that layer's weights.
     last_layer_reads_words: bool | None = None
+    # What that layer has read is added to the states after so many layers; None, 0: to what the first layer began with.
+    # With a first layer that sees the next words alone a word then knows, say, whether it is a subject.
+    last_layer_adds_to: int | None = None
     last_layer_noise: float | None = None  # in training: how much Gumbel noise is added to that layer's scores
     decoder_window: int | None = None  # how many tokens of the target the decoder sees, its own and those before it
     cross_noise: float | None = None  # in training: the same on the scores of the attention to the source
@@ -62,6 +65,14 @@ class TransformerConfig:
                 raise ConfigError(
                     f"encoder_windows are of {len(self.encoder_windows)} layers, num_layers is {self.num_layers}: at "
                     "least the last must see all"
+                )
+        if self.last_layer_adds_to is not None:
+            if not self.last_layer_reads_words:
+                raise ConfigError("last_layer_adds_to does nothing without last_layer_reads_words")
+            if not 0 <= self.last_layer_adds_to < self.num_layers:
+                raise ConfigError(
+                    f"last_layer_adds_to must be from 0 up and below num_layers, {self.num_layers}; got "
+                    f"{self.last_layer_adds_to}"
                 )
         for name in ("last_layer_noise", "cross_noise"):
             if (noise := getattr(self, name)) is not None and not 0 <= noise < math.inf:
@@ -233,12 +244,14 @@ class Transformer(Seq2Seq):
         bands = [replace(pattern, window=window) for window in self.config.encoder_windows or ()]
         bands += [pattern] * (len(self.encoder) - len(bands))
         all_weights = []
-        for layer, seen in zip(self.encoder, bands, strict=True):
+        for number, (layer, seen) in enumerate(zip(self.encoder, bands, strict=True), 1):
             if self.config.last_layer_reads_words and layer is self.encoder[-1]:
                 words = source.clear(self.dropout(words))
                 states, weights = layer.read_words(states, words, begun, seen, return_weights)  # type: ignore[operator]
             else:
                 states, weights = layer(states, seen, return_weights)
+            if number == self.config.last_layer_adds_to:
+                begun = states
             all_weights.append(weights)
         return self.encoder_norm(states), all_weights
 

@@ -68,7 +68,8 @@ class EncoderLayer(nn.Module):
         Args:
             states: (B, L, hidden), from the layer below: for queries and keys.
             words: (B, L, hidden), the token vectors: for values.
-            begun: (B, L, hidden), what the first layer began with: what the context is added to.
+            begun: (B, L, hidden), what the first layer began with, or states of a lower layer: what the context is
+                added to.
 
         Returns:
             States (B, L, hidden), and weights (B, H, L, L) if asked for.

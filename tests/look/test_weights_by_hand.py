@@ -54,6 +54,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         "transformer",
         {"last_layer_reads_words": True, "decoder_window": 2, "num_layers": 3, "encoder_windows": (3,)},
     ),
+    "words read last, added to near ones": (
+        "transformer",
+        {"last_layer_reads_words": True, "last_layer_adds_to": 1, "num_layers": 3, "encoder_windows": (2, 3)},
+    ),
     "words read last, post-norm, sides apart": (
         "transformer",
         {

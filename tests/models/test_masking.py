@@ -20,8 +20,19 @@ VARIANTS = [
     ("transformer", {"encoder_windows": (2, 3), "num_layers": 3}),
     ("transformer", {"last_layer_reads_words": True, "decoder_window": 2, "num_layers": 3}),
     ("transformer", {"last_layer_reads_words": True, "norm_place": "post", "positions": "trainable"}),
+    ("transformer", {"last_layer_reads_words": True, "last_layer_adds_to": 2, "num_layers": 4}),
 ]
-IDS = ["rnn", "rnnsearch", "gnmt", "pre", "post", "near words first", "words read last", "the same, post"]
+IDS = [
+    "rnn",
+    "rnnsearch",
+    "gnmt",
+    "pre",
+    "post",
+    "near words first",
+    "words read last",
+    "the same, post",
+    "added to states",
+]
 each_variant = pytest.mark.parametrize(("arch", "settings"), VARIANTS, ids=IDS)
 
 
@@ -155,14 +166,19 @@ def test_a_decoder_with_a_window_sees_its_last_words_alone(tiny) -> None:
 @torch.no_grad()
 def test_a_last_layer_that_reads_words_passes_on_nothing_of_the_layers_below_but_where_they_look(tiny) -> None:
     """With one source token that is not padding there is one place to look, and the layers below it change nothing."""
-    for reads_words in (True, False):
-        model = tiny("transformer", num_layers=3, last_layer_reads_words=reads_words)
-        source, target = pad([[5]]), pad([[2, 13]])
-        before = model.states(source, target)
-        for layer in model.encoder[:-1]:
-            for parameter in layer.parameters():
+    source, target = pad([[5]]), pad([[2, 13]])
+    for reads_words, adds_to in ((True, None), (True, 0), (True, 1), (True, 2), (False, None)):
+        for changed in (0, 1):
+            model = tiny("transformer", num_layers=3, last_layer_reads_words=reads_words, last_layer_adds_to=adds_to)
+            before = model.states(source, target)
+            for parameter in model.encoder[changed].parameters():
                 parameter.mul_(3)
-        assert torch.equal(model.states(source, target), before) == reads_words
+            assert torch.equal(model.states(source, target), before) == (reads_words and changed >= (adds_to or 0))
+    for adds_to in (3, -1):
+        with pytest.raises(ConfigError, match=f"must be from 0 up and below num_layers, 3; got {adds_to}"):
+            tiny("transformer", num_layers=3, last_layer_reads_words=True, last_layer_adds_to=adds_to)
+    with pytest.raises(ConfigError, match="last_layer_adds_to does nothing without last_layer_reads_words"):
+        tiny("transformer", last_layer_adds_to=0)
 
 
 def test_noise_is_of_the_last_layer_and_of_the_source_in_training_alone(tiny) -> None:
