@@ -129,23 +129,24 @@ class TaskModel(nn.Module):
         return self.head(self.encoder.pool(states) if self.config.task == "classify" else states)
 
 
-def with_head(base: TaskModel, config: HeadConfig, *, new: bool = False) -> TaskModel:
+def with_head(base: TaskModel, config: HeadConfig, *, new: bool = False, **changes: Any) -> TaskModel:
     """The encoder of a model under another head, which keeps what it knows if the same was asked of it before.
 
     A pooling layer that the head needs and the encoder lacks begins anew.
 
     Args:
         new: let the head begin anew, whatever was asked before.
+        changes: to the encoder's configuration.
     """
-    encoder = base.encoder
-    model = TaskModel(rebuilt(encoder, pooled=encoder.config.pooled or config.task == "classify"), config)
+    pooled = base.encoder.config.pooled or config.task == "classify"
+    model = TaskModel(_rebuilt(base.encoder, **changes, pooled=pooled), config)
     if not new and (base.config.task, base.config.labels) == (config.task, config.labels):
         known = base.state_dict()
         model.load_state_dict({name: known[name] for name in model.state_dict() if name in known}, strict=False)
     return model
 
 
-def rebuilt(encoder: Encoder, **changes: Any) -> Encoder:
+def _rebuilt(encoder: Encoder, **changes: Any) -> Encoder:
     """The encoder with other settings; a pooling layer that it lacked has learnt nothing yet."""
     config = dataclasses.replace(encoder.config, **changes)
     if config == encoder.config:

@@ -22,7 +22,7 @@ from regard.models import ENCODERS
 from regard.models.bert import Bert
 from regard.models.bigbird import lengthen
 from regard.models.folder import save_encoder
-from regard.models.heads import HeadConfig, TaskModel, rebuilt, with_head
+from regard.models.heads import HeadConfig, TaskModel, with_head
 from regard.models.protocol import Encoder
 from regard.runs import beside
 from regard.runs.bases import check_encoder_name, encoder_base, student_base
@@ -305,9 +305,8 @@ class Finetuning:
         loaded, digest = encoder_base(name)
         base = loaded.model
         base.encoder = self._of_length(base.encoder)
-        pooled = base.encoder.config.pooled or head.task == "classify"
-        base.encoder = rebuilt(base.encoder, **dropout, pooled=pooled)
-        model = with_head(base, head, new=head.labels == (_NUMBER,))  # a number in another unit is another question
+        other_unit = head.labels == (_NUMBER,)  # a number in another unit is another question
+        model = with_head(base, head, new=other_unit, **dropout)
         assert loaded.tokens is not None
         return model, loaded.tokens, dataclasses.replace(self.model, base_sha256=digest)
 

@@ -327,8 +327,6 @@ class Pretraining:
 
     def _writer(self, base: LoadedEncoder | LoadedDecoder | None) -> _Subject:
         assert not isinstance(base, LoadedEncoder)
-        if self.distil is not None:
-            raise ModelError(f"{self.model.base}: is a language model; students are made of encoders.")
         if base is None:
             model, tokens = self._new_writer()
         else:
