@@ -23,7 +23,7 @@ from regard.formats.files import has_half_character
 from regard.models.folder import CONFIG_FILE
 from regard.storage import flush, storing, write_file
 from regard.training import checkpoint
-from regard.training.plan import TrainingPlan
+from regard.training.plan import ENDLESS, TrainingPlan
 
 TEACHER_FOLDER = "teacher"  # in a run folder: what a translator's teacher has written
 BEFORE_FILE = "before.json"  # what the base of a run that goes on could do before
@@ -81,12 +81,14 @@ class RunFolder:
             raise ConfigError(f"{line!a}: is not UTF-8, and config.toml could not name it. Rename the file.")
         if path.exists():
             old, new = read_toml(path), tomllib.loads(wanted)
+            endless = _table(old, "training").get("schedule") in ENDLESS
+            may_change = _MAY_CHANGE | ({("training", "max_steps")} if endless else set())
             differing = [
                 f"{section}.{key} was {before.get(key)!r} and is now {now.get(key)!r}"
                 for section in sorted(set(old) | set(new))
                 for before, now in [(_table(old, section), _table(new, section))]
                 for key in sorted(set(before) | set(now))
-                if before.get(key) != now.get(key) and (section, key) not in _MAY_CHANGE
+                if before.get(key) != now.get(key) and (section, key) not in may_change
             ]
             # No run writes settings without its text: a file that names none is a person's own.
             if differing and (self.has_begun or "train" not in _table(old, "data")):
@@ -160,7 +162,8 @@ def _table(settings: Mapping[str, Any], section: str) -> dict[str, Any]:
 
 # Settings with which a run may go on: they end it, show it or save it, and change no step on the way. A run that was to
 # end earlier has validated where it ended, once more than one that was not. Only where pre-training begins with short
-# stretches do epochs, counted or not, change the order of the text: the session refuses that (short_tokens).
+# stretches do epochs, counted or not, and steps change the order of the text: the session refuses that (short_tokens).
+# Steps join them in `settle` where the rate does not fall to nothing with the last one.
 _MAY_CHANGE = {
     ("training", key)
     for key in ("max_epochs", "max_minutes", "patience", "log_every", "save_every", "keep_checkpoints", "threads")

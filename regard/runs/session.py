@@ -21,7 +21,7 @@ from regard.training.batches import ExamplesByEpoch, Position, batches_from
 from regard.training.loop import Progress, train
 from regard.training.loss import Losses
 from regard.training.optimizer import WeightAverage, adamw, swapped
-from regard.training.plan import TrainingPlan
+from regard.training.plan import ENDLESS, TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,7 @@ class Session:
                 "as with training.bf16_products=false."
             )
         if self._ended():
-            limit = self._limit()
-            why = "" if limit == "max_steps" else f" (training.{limit} is reached)"
-            self.reporter.note(f"already at step {self.step:,} of {plan.max_steps:,}: nothing left to train{why}.")
+            self._tell_nothing_left()
         batches = batches_from(self.lesson.train, plan.batch_tokens, plan.seed, self.position)
         learner = self.learner
         with stop_requests() as stop:
@@ -212,6 +210,17 @@ class Session:
             "max_minutes": self.step > 0 and 0 < plan.max_minutes * 60 <= self.elapsed,
         }
         return next((name for name, reached in limits.items() if reached), "")
+
+    def _tell_nothing_left(self) -> None:
+        plan, limit = self.plan, self._limit()
+        why = "" if limit == "max_steps" else f" (training.{limit} is reached)"
+        longer = ""
+        if limit == "max_steps" and plan.schedule in ENDLESS:  # the usual warm-up may be a share of them
+            longer = (
+                " To train longer, give the same command with a larger training.max_steps, "
+                f"and training.warmup_steps={plan.warmup_steps} as before."
+            )
+        self.reporter.note(f"already at step {self.step:,} of {plan.max_steps:,}: nothing left to train{why}.{longer}")
 
     def _tell_end(self) -> None:
         """Say why no more steps are taken, where the steps and epochs that were asked for do not say it."""
@@ -295,8 +304,8 @@ class Session:
         if (before := facts.get("short_tokens", ours)) != ours:  # older checkpoints do not say
             raise CheckpointError(
                 f"{newest}: read {before:,} tokens in short stretches before all else, and was now to read {ours:,}: "
-                "the text would come in another order. training.max_epochs decides it, given or not: use it as before "
-                "to go on, or another --out."
+                "the text would come in another order. training.max_epochs, given or not, and training.max_steps "
+                "decide it: use them as before to go on, or another --out."
             )
         for key in ("versions", "threads"):
             if facts[key] != self.facts[key]:

@@ -7,6 +7,7 @@ from typing import Literal
 from regard.errors import ConfigError
 
 Schedule = Literal["inverse_sqrt", "cosine", "linear", "constant"]
+ENDLESS: tuple[Schedule, ...] = ("inverse_sqrt", "constant")  # rates that do not look at max_steps
 DevMetric = Literal["chrf", "bleu", "accuracy", "f1", "matthews", "entity_f1", "pearson", "spearman", "loss"]
 
 

@@ -169,7 +169,9 @@ def test_a_finished_run_says_so_and_stays_as_it_is(tmp_path: Path, data: Path) -
     train(tmp_path, data, max_steps=10)
     before = outcome(tmp_path)
     listener = train(tmp_path, data, max_steps=10)
-    assert (listener.steps, listener.notes[-1]) == (0, "already at step 10 of 10: nothing left to train.")
+    longer = "To train longer, give the same command with a larger training.max_steps, and training.warmup_steps=10"
+    left = f"already at step 10 of 10: nothing left to train. {longer} as before."
+    assert (listener.steps, listener.notes[-1]) == (0, left)
     assert outcome(tmp_path) == before
 
 
@@ -201,11 +203,30 @@ def test_a_limit_may_be_raised(tmp_path: Path, data: Path, assert_same_outcome) 
     assert train(tmp_path, data, max_epochs=2, validate_every=1000, save_every=4).steps > 0
 
 
+def test_more_steps_end_in_the_same_bits_as_if_they_had_been_asked_for_at_once(
+    tmp_path: Path, data: Path, assert_same_outcome
+) -> None:
+    train(tmp_path, data, max_steps=40)
+    assert train(tmp_path, data).steps == 40
+    assert_same_outcome(tmp_path)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_rate_that_has_fallen_to_nothing_does_not_rise_for_more_steps(
+    tmp_path: Path, data: Path, schedule: str
+) -> None:
+    train(tmp_path, data, max_steps=20, schedule=schedule)
+    with pytest.raises(CheckpointError, match=r"other settings: training\.max_steps was 20 and is now 40\."):
+        train(tmp_path, data, max_steps=40, schedule=schedule)
+    again = train(tmp_path, data, max_steps=20, schedule=schedule)
+    assert again.notes[-1] == "already at step 20 of 20: nothing left to train."
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"learning_rate": 0.02}, "training.learning_rate was 0.01 and is now 0.02"),
-        ({"seed": 3, "max_steps": 90}, "training.max_steps was 80 and is now 90; training.seed was 1 and is now 3"),
+        ({"seed": 3, "beta1": 0.8}, "training.beta1 was 0.9 and is now 0.8; training.seed was 1 and is now 3"),
     ],
     ids=str,
 )
