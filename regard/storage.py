@@ -28,9 +28,13 @@ def write_file(path: Path, data: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A hidden name to write under: when the block has ended well, what stands there takes the file's place.
 
+    A symbolic link stays, and the file that it means is replaced.
+
     Raises:
         StorageError: the disk refused that; the old file is untouched. Errors of the block pass as they are.
     """
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     partial = _hidden(path, PARTIAL)
     try:
         yield partial

@@ -72,8 +72,6 @@ def writer(path: Path | None) -> Iterator[Callable[[str], None]]:
     if path is None or _is_standard_output(path):
         yield lambda line: print(line)
         return
-    if path.is_symlink():
-        path = Path(os.path.realpath(path))
     if path.is_dir():
         raise InputError(f"{path}: is a folder. --out names a file, or a folder for several inputs.")
     if path.exists() and not path.is_file():

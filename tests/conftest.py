@@ -48,6 +48,22 @@ def tiny() -> Callable[..., Any]:
 
 
 @pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The matplotlib figures that were to be saved, for a look at what is on them; their files are empty."""
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    found: list[Any] = []
+
+    def save(self: Any, path: Path, **_: Any) -> None:
+        found.append(self)
+        path.touch()
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    return found
+
+
+@pytest.fixture
 def word_tokens() -> Any:
     """A small real tokenizer."""
     from regard.data.tokens import Tokens

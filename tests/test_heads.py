@@ -116,14 +116,9 @@ def test_measures_of_planted_heads(planted: Any) -> None:
     assert "candidate" not in found["decoder 1.1"]
 
 
-def test_the_picture_says_units_and_how_many(planted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("matplotlib")
-    from matplotlib.figure import Figure
-
-    found: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, *arguments, **options: found.append(self))
+def test_the_picture_says_units_and_how_many(planted: Any, tmp_path: Path, figures: list[Any]) -> None:
     heads.draw(heads.measure(planted, [PAIR, PAIR, WITHOUT_GOLD]), tmp_path / "a.png", title="planted")
-    titles = [axes.get_title(loc="left") for axes in found[0].axes]
+    titles = [axes.get_title(loc="left") for axes in figures[0].axes]
     for title in (
         "cross: aligned\nweight, mean over words (8)",
         "cross: antecedent\nshare of pronouns (2)",
@@ -133,8 +128,8 @@ def test_the_picture_says_units_and_how_many(planted: Any, tmp_path: Path, monke
         "decoder: spread\nin bits, mean over words (15)",
     ):
         assert title in titles
-    found[0].draw_without_rendering()
-    places = [axes._left_title.get_window_extent() for axes in found[0].axes]
+    figures[0].draw_without_rendering()
+    places = [axes._left_title.get_window_extent() for axes in figures[0].axes]
     assert not any(first.overlaps(second) for first, second in itertools.combinations(places, 2))
 
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regard.errors import InputError, MissingDependencyError, StorageError
+from regard.errors import InputError, MissingDependencyError
 from regard.look.terminal import visible
+from regard.storage import replacing, storing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,49 +84,57 @@ def picture(path: Path, width: float, height: float, missing: set[str] | None = 
 
     Raises:
         MissingDependencyError, InputError: see `check`.
-        StorageError: the disk refused.
+        StorageError: the disk refused; a picture that was there is untouched.
     """
     check(path)
     import matplotlib
     from matplotlib.figure import Figure
-    from matplotlib.patheffects import Normal
-    from matplotlib.text import Text
 
     with matplotlib.rc_context(SETTINGS | {"font.family": [FONT]}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", _MISSING, UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        log = logging.getLogger("matplotlib.font_manager")
-        level = log.level
-        try:
+        with storing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            absent = _save(figure, path)
-            more = _fonts_for(absent)
-            if more:
-                families = [FONT, *more]
-                matplotlib.rcParams["font.family"] = families  # of texts that are still to be made, such as ticks
-                as_outlines = path.suffix.lower() == ".pdf" and any(map(_is_postscript, more.values()))
-                for text in figure.findobj(Text):
-                    text.set_fontfamily(families)  # type: ignore[attr-defined]
-                    # Such a font would be embedded as if it were TrueType, and some readers then show nothing.
-                    if as_outlines and absent & set(text.get_text()):  # type: ignore[attr-defined]
-                        text.set_path_effects([Normal()])
-                log.setLevel(logging.ERROR)  # that one of them has no bold letters is no news
-                absent = _save(figure, path)
-        except OSError as error:
-            raise StorageError(f"{path}: the picture could not be written ({error.strerror}).") from error
-        finally:
-            log.setLevel(level)
+        with replacing(path) as partial, storing(path, "The old file is intact."):
+            absent = _save_in_any_script(figure, partial, path.suffix.lower())
         if missing is not None:
             missing |= absent
 
 
-def _save(figure: "Figure", path: Path) -> set[str]:
-    """Write the file, and say for which characters a frame stands."""
+def _save_in_any_script(figure: "Figure", path: Path, kind: str) -> set[str]:
+    """Write the file, with other fonts beside the usual one where it lacks characters that they have; as `_save`."""
+    import matplotlib
+    from matplotlib.patheffects import Normal
+    from matplotlib.text import Text
+
+    absent = _save(figure, path, kind)
+    more = _fonts_for(absent)
+    if not more:
+        return absent
+    families = [FONT, *more]
+    matplotlib.rcParams["font.family"] = families  # of texts that are still to be made, such as ticks
+    as_outlines = kind == ".pdf" and any(map(_is_postscript, more.values()))
+    for text in figure.findobj(Text):
+        text.set_fontfamily(families)  # type: ignore[attr-defined]
+        # Such a font would be embedded as if it were TrueType, and some readers then show nothing.
+        if as_outlines and absent & set(text.get_text()):  # type: ignore[attr-defined]
+            text.set_path_effects([Normal()])
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)  # that one of them has no bold letters is no news
+    try:
+        return _save(figure, path, kind)
+    finally:
+        log.setLevel(level)
+
+
+def _save(figure: "Figure", path: Path, kind: str) -> set[str]:
+    """Write the file, of the kind that this suffix names, and say for which characters a frame stands."""
     absent = set()
     with warnings.catch_warnings(record=True) as told:
         warnings.filterwarnings("always", _MISSING, UserWarning)
-        figure.savefig(path, dpi=160, bbox_inches="tight", pad_inches=0.1, metadata=_METADATA[path.suffix.lower()])
+        figure.savefig(path, format=kind[1:], dpi=160, bbox_inches="tight", pad_inches=0.1, metadata=_METADATA[kind])
     for each in told:
         found = re.match(_MISSING, str(each.message))
         if found:

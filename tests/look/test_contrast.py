@@ -3,6 +3,7 @@
 import itertools
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,17 +41,12 @@ def test_every_digit_in_the_terminal_can_be_read() -> None:
     assert min(contrast(paper, ink) for paper, ink in colours) >= 4.5
 
 
-def test_every_digit_of_a_map_of_heads_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("matplotlib")
-    from matplotlib.figure import Figure
-
+def test_every_digit_of_a_map_of_heads_can_be_read(tmp_path: Path, figures: list[Any]) -> None:
     from regard.look.roles import draw_roles
 
-    found: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, *arguments, **options: found.append(self))
     values = np.linspace(0, 1, 60).reshape(6, 10)
     draw_roles({"share": values, "words": values * 7}, tmp_path / "a.png")
-    for axes in found[0].axes:
+    for axes in figures[0].axes:
         image = axes.images[0]
         papers = image.cmap(image.norm(image.get_array())).reshape(-1, 4)
         shown = list(zip([text.get_color() for text in axes.texts], papers, strict=True))

@@ -27,13 +27,6 @@ QUALITY = Panel(
 SPEED = Panel("Speed", "tokens", "tokens a second", [Curve("rnn", (10, 20, 40), [12_000.0, 13_000.0, 14_000.0])])
 
 
-@pytest.fixture
-def saved(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    figures: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, *arguments, **options: figures.append(self))
-    return figures
-
-
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_a_file_is_written_and_always_the_same_one(tmp_path: Path, suffix: str) -> None:
     paths = [tmp_path / f"{number}{suffix}" for number in range(2)]
@@ -44,9 +37,9 @@ def test_a_file_is_written_and_always_the_same_one(tmp_path: Path, suffix: str) 
     assert paths[0].read_bytes() != paths[1].read_bytes()
 
 
-def test_what_is_on_the_picture(tmp_path: Path, saved: list[Figure]) -> None:
+def test_what_is_on_the_picture(tmp_path: Path, figures: list[Figure]) -> None:
     draw_curves([QUALITY, SPEED], tmp_path / "a.png", note="small print")
-    quality, speed = saved[0].axes
+    quality, speed = figures[0].axes
     assert [line.get_label() for line in quality.lines] == ["rnn", "transformer"]
     assert [text.get_text() for text in quality.get_legend().get_texts()] == ["rnn", "transformer"]
     np.testing.assert_array_equal(quality.lines[0].get_ydata(), [30.0, 20.0, 5.0])
@@ -55,12 +48,12 @@ def test_what_is_on_the_picture(tmp_path: Path, saved: list[Figure]) -> None:
     assert quality.get_ylim()[1] > 36, "the highest interval is inside"
     np.testing.assert_array_equal(speed.lines[0].get_xdata(), (10, 20, 40))
     assert "12,000" in [label.get_text() for label in speed.get_yticklabels()]
-    assert saved[0].get_supxlabel() == "small print"
+    assert figures[0].get_supxlabel() == "small print"
 
 
-def test_intervals_stand_at_their_points_and_hide_no_other(tmp_path: Path, saved: list[Figure]) -> None:
+def test_intervals_stand_at_their_points_and_hide_no_other(tmp_path: Path, figures: list[Figure]) -> None:
     draw_curves([QUALITY], tmp_path / "a.png")
-    axes = saved[0].axes[0]
+    axes = figures[0].axes[0]
     intervals = [found for found in axes.collections if isinstance(found, LineCollection)]
     ends = np.array([interval.get_segments() for interval in intervals])  # (curves, points, low and high, x and y)
     np.testing.assert_array_equal(ends[0, :, :, 1], [[25, 35], [18, 22], [2, 9]])
@@ -79,5 +72,5 @@ def test_a_wrong_suffix_and_a_full_disk_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must end in"):
         draw_curves([SPEED], tmp_path / "a.jpeg2")
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="could not be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         draw_curves([SPEED], tmp_path / "file" / "a.png")

@@ -1,10 +1,12 @@
 """Attention matrices become files, for any script and any token, and the same weights become the same file."""
 
+import errno
 import re
 import warnings
 import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,14 +31,6 @@ SIGNATURES = {".png": b"\x89PNG\r\n", ".svg": b"<?xml", ".pdf": b"%PDF", ".PNG":
 def weights_of(rows: int, columns: int) -> np.ndarray:
     raw = np.random.default_rng(0).random((rows, columns)) ** 4 + np.eye(rows, columns)
     return raw / raw.sum(axis=1, keepdims=True)
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that would have been saved, for a look at what is on them."""
-    found: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, *arguments, **options: found.append(self))
-    return found
 
 
 @pytest.mark.parametrize("suffix", SIGNATURES)
@@ -221,8 +215,28 @@ def test_more_tokens_get_smaller_cells(tmp_path: Path, figures: list[Figure]) ->
 
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"file/a\.png: the picture could not be written \(.+\)\."):
+    with pytest.raises(StorageError, match=r"file/a\.png: cannot be written \(.+\)\."):
         draw_matrix(weights_of(3, 4), SOURCE, TARGET, tmp_path / "file" / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svg", "a.pdf"])
+def test_a_disk_that_fills_up_leaves_the_picture_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_text("the one before")
+    save = Figure.savefig
+
+    def cut_short(self: Figure, file: Path, **options: Any) -> None:
+        save(self, file, **options)
+        Path(file).write_bytes(Path(file).read_bytes()[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", cut_short)
+    with pytest.raises(StorageError, match=rf"{name}: cannot be written \(No space left on device\)\. The old file is"):
+        draw_matrix(weights_of(3, 4), SOURCE, TARGET, path)
+    assert path.read_text() == "the one before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_matplotlib_the_message_is_the_install_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The page as a file: what it carries, how large it gets, what it refuses. How it looks is for tests/browser."""
 
 import base64
+import errno
 import json
 import re
 import zlib
@@ -182,8 +183,24 @@ def test_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no layer 9"):
         write_page([LOOK], tmp_path / "look.html", layer=8)
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="the page could not be written"):
+    with pytest.raises(StorageError, match=r"look\.html: cannot be written \(.+\)\."):
         write_page([LOOK], tmp_path / "file" / "look.html")
+
+
+def test_a_disk_that_fills_up_leaves_the_page_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "look.html"
+    write_page([LOOK], path)
+    before, write = path.read_bytes(), Path.write_bytes
+
+    def cut_short(self: Path, data: bytes) -> int:
+        write(self, data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", cut_short)
+    with pytest.raises(StorageError, match=r"html: cannot be written \(No space left on device\)\. The old file is"):
+        write_page([LOOK, LOOK], path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_model_with_one_kind(tmp_path: Path) -> None:

@@ -80,14 +80,12 @@ def test_a_model_without_positions_says_so(tmp_path: Path, arch: str, settings: 
         regard.load(make_folder(tmp_path / arch, arch, **settings)).positions()
 
 
-def test_the_names_of_curves_lie_on_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, *arguments, **options: found.append(self))
+def test_the_names_of_curves_lie_on_none(tmp_path: Path, figures: list[Figure]) -> None:
     vectors = np.random.default_rng(0).normal(size=(64, 8))
     sides = {side: PositionVectors("trainable", vectors, vectors, vectors) for side in ("source", "target")}
     draw_positions(sides, tmp_path / "a.png", title="mine")
-    found[0].draw_without_rendering()
-    curves = [axes for axes in found[0].axes if axes.get_legend()]
+    figures[0].draw_without_rendering()
+    curves = [axes for axes in figures[0].axes if axes.get_legend()]
     assert len(curves) == 2
     for axes in curves:
         assert not axes.get_legend().get_window_extent().overlaps(axes.get_window_extent())

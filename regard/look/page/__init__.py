@@ -20,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from regard.errors import InputError, StorageError
+from regard.errors import InputError
 from regard.look.effects import Effects
 from regard.look.terminal import visible
 from regard.look.weights import KINDS, Look
 from regard.look.words import Line
+from regard.storage import storing, write_file
 
 MAX_BYTES = 1_900_000  # of the page; layers that do not fit are left out, and the page says which it carries
 MEAN = -1  # in the place of a head: the mean over all
@@ -65,15 +66,13 @@ def write_page(
     Raises:
         InputError: no sentence, another suffix, effects of other sentences, a kind, layer or head that is not there, or
             not even one head fits.
-        StorageError: the disk refused.
+        StorageError: the disk refused; a page that was there is untouched.
     """
     check(path)
     text, carried = page_text(looks, effects=effects, kind=kind, layer=layer, head=head)
-    try:
+    with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise StorageError(f"{path}: the page could not be written ({error.strerror}).") from error
+    write_file(path, text.encode("utf-8"))
     return carried
 
 
