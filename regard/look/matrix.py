@@ -7,7 +7,7 @@ import numpy as np
 
 from regard.errors import ShapeError
 from regard.look import style
-from regard.look.terminal import visible
+from regard.look.terminal import token_name
 from regard.look.words import graphemes
 
 _CELL = 0.34  # inches
@@ -85,6 +85,6 @@ def draw_matrix(
 
 
 def _shown(token: str) -> str:
-    text = visible(" ".join(token.replace("▁", " ").split())) or "␣"  # SVG is no XML with control characters in it
+    text = token_name(token)  # escapes too: SVG is no XML with control characters in it
     letters = graphemes(text)
     return text if len(letters) <= _LONGEST_TOKEN else "".join(letters[: _LONGEST_TOKEN - 1]) + "…"

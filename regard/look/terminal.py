@@ -1,5 +1,6 @@
 """The attention matrix as text: shaded cells on a terminal, digits where there are no colours."""
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -13,6 +14,7 @@ _LONGEST_ROW_NAME = 18  # terminal cells
 _LONGEST_COLUMN_NAME = 14
 _COLUMN = 3  # terminal cells a column
 _TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # directions, as Unicode names them
+_HIDDEN = re.compile("[\u00ad\u200b\u2060-\u206f\ufeff\ufff9-\ufffb]|^[\u061c\u200c-\u200f]+$")  # as in page.js
 _STOPS = (247, 251, 255), (96, 165, 214), (8, 48, 107)  # red, green, blue at 0, in the middle and at 1
 
 
@@ -47,7 +49,20 @@ def visible(text: str) -> str:
 
     Tabs and line ends stay.
     """
-    return "".join(repr(each)[1:-1] if _acts(each) else each for each in text)
+    return "".join(_escaped(each) if _acts(each) else each for each in text)
+
+
+def token_name(token: str) -> str:
+    """What stands beside a matrix for a word or piece: also signs that hide in it are escaped, and a space is seen.
+
+    Joiners of letters are part of a word, and are escaped where they are all of it.
+    """
+    text = visible(" ".join(token.replace("▁", " ").split()))
+    return _HIDDEN.sub(lambda found: _escaped(found[0]), text) or "␣"
+
+
+def _escaped(text: str) -> str:
+    return repr(text)[1:-1]
 
 
 def _acts(character: str) -> bool:
@@ -74,7 +89,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def _row_name(name: str, special: bool) -> str:
-    text = visible(" ".join(name.replace("▁", " ").split())) or "␣"
+    text = token_name(name)
     return f"‹{text.strip('<>')}›" if special else text
 
 

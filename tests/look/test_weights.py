@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from regard.errors import InputError
 from regard.look.page import write_page
-from regard.look.terminal import matrix_lines
+from regard.look.terminal import matrix_lines, token_name
 from regard.look.weights import Look
 from regard.look.words import EMPTY, Line
 
@@ -191,3 +191,19 @@ def test_what_would_act_on_a_terminal_is_shown_escaped() -> None:
     assert "می\u200cخواهم" in found
     assert "שלום\u200f" in found
     assert "\U0001fae8" in found, "a sign newer than this Python"
+
+
+@pytest.mark.parametrize(
+    ("token", "name"),
+    [
+        ("a\u200bb", r"a\u200bb"),
+        ("▁a\u00adb", r"a\xadb"),
+        ("\ufeff", r"\ufeff"),
+        ("\u200d\u200f", r"\u200d\u200f"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("▁", "␣"),
+    ],
+    ids=ascii,
+)
+def test_a_sign_that_hides_in_a_word_is_seen_in_its_name(token: str, name: str) -> None:
+    assert token_name(token) == name
