@@ -145,7 +145,7 @@ def measure(model: Model, examples: Sequence[Example]) -> list[HeadRoles]:
     if isinstance(model, Encoder):
         examples = [dataclasses.replace(example, target=None) for example in examples]
     totals: dict[str, _Totals] = {}
-    for weights, example in zip(_word_weights(model, examples), examples, strict=True):
+    for weights, example in zip(word_weights(model, examples), examples, strict=True):
         for kind, (words, special) in weights.items():
             if kind not in totals:
                 totals[kind] = _Totals(words.shape[:2])
@@ -343,7 +343,7 @@ def _add_mention(totals: _Totals, kind: str, words: np.ndarray, mention: Mention
         totals.add("candidate", (weights.argmax(axis=0) == mention.antecedent).astype(float)[..., None])
 
 
-def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:
+def word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:
     """For each example by kind the weights between words and the rest of each row, which is on special tokens."""
     if isinstance(model, LanguageModel):
         yield from _text_weights(model, examples)
@@ -377,7 +377,7 @@ def _word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[st
 def _text_weights(
     model: LanguageModel, examples: Sequence[Example]
 ) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """As `_word_weights`, of the texts that a language model reads and writes."""
+    """As `word_weights`, of the texts that a language model reads and writes."""
     tokens, limit = model.engine.tokens, model.engine.max_length
     before = tokens.before_text
     if before is None:

@@ -218,7 +218,7 @@ def test_a_missing_library_shows_before_the_work(
 
 def test_an_unfinished_run_says_so(run: Command, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    mistake(run("translate", tmp_path), 2, r"this run has not finished, so it has no model/ yet\. Run the same")
+    mistake(run("translate", tmp_path), 2, r"this run has not finished, so it has no model/ yet\. Give the command")
 
 
 def test_a_damaged_model_says_so(run: Command, tmp_path: Path) -> None:

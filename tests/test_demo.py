@@ -1,5 +1,6 @@
 """The demo, much smaller: it trains, measures, draws and says what comes next."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def test_a_small_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "a summary, a row of lengths, three translations"
         )
     assert "nearest" in text
+    head = re.search(
+        r"^From \*it\* the Transformer's head encoder (\d)\.1 \(chosen on dev\) .* in \d+ % of these",
+        text,
+        re.MULTILINE,
+    )
+    assert head is not None
+    assert len(re.findall(r"^  [Ii]t -> \S+ \(0\.\d\d\)   \S", text, re.MULTILINE)) == 2, (
+        "of the two examples with *it*"
+    )
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert f'"start":{{"kind":"encoder","layer":{int(head[1]) - 1},"head":0}}' in page
     assert said[-1].strip() == "regard translate runs/mine < text.txt"
     names = ["attention-rnnsearch.png", "attention-transformer.png", "index.html", "quality-by-length.png"]
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == names

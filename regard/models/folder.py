@@ -264,7 +264,7 @@ def find(folder: Path) -> Path:
         raise ModelError(f"{folder}: there is no such folder. Expected a model folder or a run folder.")
     if (folder / "checkpoints").is_dir():
         raise ModelError(
-            f"{folder}: this run has not finished, so it has no model/ yet. Run the same `regard train` command again."
+            f"{folder}: this run has not finished, so it has no model/ yet. Give the command that began it again."
         )
     raise ModelError(f"{folder}: no config.json here. Expected a model folder or a run folder.")
 

@@ -180,7 +180,7 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no config.json here"):
         folder.load(tmp_path)
     (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(ModelError, match=r"this run has not finished.*Run the same `regard train` command again"):
+    with pytest.raises(ModelError, match=r"this run has not finished.*Give the command that began it again"):
         folder.load(tmp_path)
 
 
