@@ -245,14 +245,24 @@ def test_the_first_steps_read_short_stretches(tmp_path: Path, text: Path) -> Non
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@pytest.mark.parametrize(("first", "then"), [(0, 50), (50, 0)])
-def test_a_run_goes_on_in_the_order_in_which_it_began(tmp_path: Path, text: Path, first: int, then: int) -> None:
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"max_epochs": 0}, {"max_epochs": 50}),
+        ({"max_epochs": 50}, {"max_epochs": 0}),
+        ({"schedule": "constant"}, {"schedule": "constant", "warmup_steps": 4, "max_steps": 60}),
+    ],
+    ids=["passes counted", "no longer", "more steps"],
+)
+def test_a_run_goes_on_in_the_order_in_which_it_began(
+    tmp_path: Path, text: Path, first: dict[str, Any], then: dict[str, Any]
+) -> None:
     """Short stretches (of 20 tokens, if nothing is said) come first, but not where passes over the text are counted."""
     with pytest.raises(Killed):
-        train(tmp_path / "run", text, model={"max_length": 40}, dies_at=12, max_epochs=first)
+        train(tmp_path / "run", text, model={"max_length": 40}, dies_at=12, **first)
     with pytest.raises(CheckpointError, match="the text would come in another order"):
-        train(tmp_path / "run", text, model={"max_length": 40}, max_epochs=then)
-    best, _ = train(tmp_path / "run", text, model={"max_length": 40}, max_epochs=first)
+        train(tmp_path / "run", text, model={"max_length": 40}, **then)
+    best, _ = train(tmp_path / "run", text, model={"max_length": 40}, **first)
     assert best["step"] >= 20
 
 
