@@ -297,10 +297,9 @@ def _antecedent_lines(model: Model, found: Found, sentences: Sentences) -> list[
     for pair, weights in zip(with_it, heads.word_weights(model, _without_translation(with_it)), strict=True):
         words, _ = weights[head.kind]
         place = pair.pronouns[0].source_index
-        row = words[head.layer, head.head, place].copy()
-        row[place] = 0  # itself is no answer
-        seen = int(row.argmax())
-        lines.append(f"  {pair.source_tokens[place]} -> {pair.source_tokens[seen]} ({row[seen]:.2f})   {pair.source}")
+        seen = heads.seen_from(words, place)[head.layer, head.head]
+        noun = pair.source_tokens[seen.argmax()]
+        lines.append(f"  {pair.source_tokens[place]} -> {noun} ({seen.max():.2f})   {pair.source}")
     return lines
 
 

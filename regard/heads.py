@@ -333,14 +333,19 @@ def _add_mention(totals: _Totals, kind: str, words: np.ndarray, mention: Mention
         row = mention.target[0]
         if kind == "decoder":
             wanted = (mention.target[1],)
-    seen = words[:, :, row].copy()  # (layers, heads, columns)
-    if kind == "encoder":
-        seen[..., row] = 0  # itself is no answer
+    seen = seen_from(words, row) if kind == "encoder" else words[:, :, row]  # (layers, heads, columns)
     found = np.isin(seen.argmax(axis=-1), wanted) & (seen.max(axis=-1) > 0)
     totals.add("antecedent", found.astype(float)[..., None])
     if kind != "decoder":
         weights = np.stack([seen[..., list(candidate)].sum(axis=-1) for candidate in mention.candidates])
         totals.add("candidate", (weights.argmax(axis=0) == mention.antecedent).astype(float)[..., None])
+
+
+def seen_from(words: np.ndarray, row: int) -> np.ndarray:
+    """What an encoder's heads see from one word among others (layers, heads, words): itself is no answer."""
+    seen = words[:, :, row].copy()
+    seen[..., row] = 0
+    return seen
 
 
 def word_weights(model: Model, examples: Sequence[Example]) -> Iterator[dict[str, tuple[np.ndarray, np.ndarray]]]:

@@ -28,13 +28,9 @@ def write_file(path: Path, data: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A hidden name to write under: when the block has ended well, what stands there takes the file's place.
 
-    A symbolic link stays, and the file that it means is replaced.
-
     Raises:
         StorageError: the disk refused that; the old file is untouched. Errors of the block pass as they are.
     """
-    if path.is_symlink():
-        path = Path(os.path.realpath(path))
     partial = _hidden(path, PARTIAL)
     try:
         yield partial
@@ -44,6 +40,19 @@ def replacing(path: Path) -> Iterator[Path]:
             flush(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_output(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a file that a person named: its folder is made, and of a symbolic link the file that it means
+    is replaced.
+    """
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+    with storing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        yield partial
 
 
 def publish_folder(folder: Path, fill: Callable[[Path], None]) -> None:

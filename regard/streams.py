@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from regard.errors import DataError, InputError
 from regard.formats.files import BOM, COMPRESSIONS, MAX_LINE_BYTES, EmptyFileError, exists, text_lines
-from regard.storage import replacing, storing
+from regard.storage import replacing_output, storing
 
 Row = TypeVar("Row")  # a line, or what stands for one
 _CHUNK_LINES = 2_000  # given on together: many, for lines of one length are translated in one batch
@@ -78,9 +78,7 @@ def writer(path: Path | None) -> Iterator[Callable[[str], None]]:
         with storing(path), path.open("w", encoding="utf-8", newline="\n") as file:
             yield lambda line: print(line, file=file)
         return
-    with storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
+    with replacing_output(path) as partial:
         with storing(path):
             file = partial.open("w", encoding="utf-8", newline="\n")
 

@@ -69,13 +69,13 @@ def test_a_disk_that_refuses_to_flush_leaves_the_old_file(tmp_path: Path, monkey
 
 
 def test_a_link_stays_and_the_file_it_means_is_written(tmp_path: Path) -> None:
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "a").write_text("old")
     (tmp_path / "link").symlink_to("shared/a")
-    storage.write_file(tmp_path / "link", b"new")
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "shared" / "a").read_text() == "new"
-    assert [path.name for path in (tmp_path / "shared").iterdir()] == ["a"]
+    for text in ("old", "new"):  # at first its folder is not there either
+        with storage.replacing_output(tmp_path / "link") as partial:
+            partial.write_text(text)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "shared" / "a").read_text() == text
+        assert [path.name for path in (tmp_path / "shared").iterdir()] == ["a"]
 
 
 def test_an_interruption_leaves_the_old_and_nothing_half(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from regard.errors import InputError, MissingDependencyError
 from regard.look.terminal import visible
-from regard.storage import replacing, storing
+from regard.storage import replacing_output, storing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,9 +94,7 @@ def picture(path: Path, width: float, height: float, missing: set[str] | None = 
         warnings.filterwarnings("ignore", _MISSING, UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        with storing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial, storing(path, "The old file is intact."):
+        with replacing_output(path) as partial, storing(path, "The old file is intact."):
             absent = _save_in_any_script(figure, partial, path.suffix.lower())
         if missing is not None:
             missing |= absent

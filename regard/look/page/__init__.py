@@ -25,7 +25,7 @@ from regard.look.effects import Effects
 from regard.look.terminal import visible
 from regard.look.weights import KINDS, Look
 from regard.look.words import Line
-from regard.storage import storing, write_file
+from regard.storage import replacing_output, storing
 
 MAX_BYTES = 1_900_000  # of the page; layers that do not fit are left out, and the page says which it carries
 MEAN = -1  # in the place of a head: the mean over all
@@ -70,9 +70,8 @@ def write_page(
     """
     check(path)
     text, carried = page_text(looks, effects=effects, kind=kind, layer=layer, head=head)
-    with storing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, text.encode("utf-8"))
+    with replacing_output(path) as partial, storing(path, "The old file is intact."):
+        partial.write_bytes(text.encode("utf-8"))
     return carried
 
 
