@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from command_line import Command
+from command_line import Command, mistake
 from tiny_model import SOURCES, TARGETS, make_decoder_folder, make_encoder_folder, make_folder
 
 STEPS = ["--set", "training.max_steps=3", "--set", "training.batch_tokens=200", "--set", "training.threads=1"]
@@ -85,6 +85,20 @@ def test_a_student_learns_from_a_translator(run: Command, folder: Path, tmp_path
     again = run(*command)
     assert "already at step 3 of 3" in again.err
     assert run(*command, "--layers", 2).status == 2
+
+
+def test_the_mean_of_models_is_a_model(run: Command, folder: Path, tmp_path: Path) -> None:
+    taught = tmp_path / "run"
+    command = ["finetune", folder / "gpt", folder / "new.txt", "--task", "lm", "--documents", "lines", *STEPS]
+    assert run(*command, "--out", taught).status == 0
+    found = run("average", folder / "gpt", f"{taught}:2", "--out", tmp_path / "mean")
+    assert found.status == 0, found.err
+    assert found.err == f"model: {tmp_path / 'mean'}   try: regard evaluate {tmp_path / 'mean'} DATA\n"
+    assert run("evaluate", tmp_path / "mean", folder / "old.txt").status == 0
+    make_decoder_folder(tmp_path / "other", hidden_size=24)
+    mistake(run("average", folder / "gpt", tmp_path / "other", "--out", tmp_path / "no"), 2, "hidden_size is 24 here")
+    mistake(run("average", folder / "gpt", taught, "--out", tmp_path / "mean"), 2, "mean: is already there")
+    assert not (tmp_path / "no").exists()
 
 
 def test_mistakes(run: Command, folder: Path, tmp_path: Path) -> None:

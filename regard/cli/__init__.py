@@ -31,6 +31,7 @@ for command in (  # in the order of `regard --help`
     finetuning.pretrain,
     finetuning.finetune,
     finetuning.distil,
+    finetuning.average,
     predicting.predict,
     generating.generate,
     training.compare,

@@ -1,4 +1,4 @@
-"""Commands that teach a model more: pretrain on running text, finetune for a task or on new text, distil."""
+"""Commands that teach a model more: pretrain on running text, finetune for a task or on new text, distil, average."""
 
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -21,6 +21,7 @@ from regard.cli.options import (
     data_table,
     read_tables,
     refuse_options,
+    say,
 )
 from regard.cli.training import train_translator
 from regard.errors import ModelError
@@ -346,6 +347,29 @@ def _distil_encoder(
             best = run.train(train_rows, dev_rows)
     reporter.note(f"best: step {best['step']:,}, dev {listed_scores(best)}")
     reporter.note(f"model: {out / 'model'}")
+
+
+def average(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...", help="Model folders or run folders of one kind, each optionally MODEL:WEIGHT."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model folder to write.")],
+) -> None:
+    """Make one model of several that were fine-tuned from the same one: the mean of their weights.
+
+    Often better than each of them, at the cost of one (model soups). The mean of a model before and after it was taught
+    new text keeps more of what it knew.
+
+    Example: regard average runs/seed1 runs/seed2 runs/seed3 --out models/mean
+    """
+    from regard.models.averaging import average
+
+    for warning in average(models, out):
+        say(f"regard: warning: {warning}")
+    say(f"model: {out}   try: regard evaluate {out} DATA")
 
 
 def tables_of(config: Path | None, settings: list[str] | None, *more: str) -> tuple[dict[str, dict[str, Any]], str]:

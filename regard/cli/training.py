@@ -185,10 +185,10 @@ def import_model(
     import tempfile
 
     from regard.interop import hub, import_folder
+    from regard.models.folder import check_new
 
     if source.startswith(hub.PREFIX) and not Path(source).exists():
-        if out.exists():
-            raise ConfigError(f"{out}: is already there. Name a folder that does not exist yet.")
+        check_new(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".fetched-") as name:
             folder = Path(name) / source.removeprefix(hub.PREFIX).replace("/", "-")

@@ -69,6 +69,11 @@ class Tokens:
         """Whether source and target use the same ids, so that their embeddings may be tied."""
         return self._models[1] is None or self._vocabulary is not None
 
+    def same_as(self, other: "Tokens") -> bool:
+        """Whether an id stands for the same in both."""
+        ours, theirs = ((each._models, each._vocabulary, each.bos_id) for each in (self, other))
+        return ours == theirs
+
     def encode_source(self, text: str) -> list[int]:
         """Ids of a source sentence, eos at the end."""
         return [*self._ids(self._source, text), self.eos_id]

@@ -12,7 +12,7 @@ from torch import Tensor
 from regard.data.text_tokens import TOKENIZER_FILE
 from regard.errors import ModelError
 from regard.formats.files import has_half_character
-from regard.models.folder import CARD_FILE, FLOATS, read_weights
+from regard.models.folder import CARD_FILE, FLOATS, check_new, read_weights
 from regard.nn.layers import Activation
 from regard.storage import publish_folder
 
@@ -138,7 +138,7 @@ def read_folder(folder: Path, out: Path) -> tuple[dict[str, Any], dict[str, Tens
     Raises:
         ModelError: there is something of the name `out`, or as `read_config` and `read_tensors`.
     """
-    _check_new(out)
+    check_new(out)
     return read_config(folder), read_tensors(folder)
 
 
@@ -231,7 +231,7 @@ def write_folder(
         ModelError: there is something of that name.
         StorageError: the disk refused.
     """
-    _check_new(out)
+    check_new(out)
     # Copies: safetensors refuses parts of one tensor, such as key and value.
     copies = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
@@ -246,11 +246,6 @@ def write_folder(
         write_more(folder)
 
     publish_folder(out, fill)
-
-
-def _check_new(out: Path) -> None:
-    if out.exists():
-        raise ModelError(f"{out}: is already there. Name a folder that does not exist yet.")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The model folder: config.json, model.safetensors, the tokenizer's files and a card. Publishable as it is."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,9 @@ class LoadedDecoder:
     language: str  # BCP-47, or ""
 
 
+AnyLoaded = LoadedModel | LoadedEncoder | LoadedDecoder
+
+
 def save(
     folder: Path,
     model: Seq2Seq,
@@ -114,6 +118,17 @@ def save_decoder(
     """Write a language model's folder, in the same way as `save`."""
     facts = {"arch": _arch(DECODERS, model), "model": to_dict(model.config), "language": language}
     _write(folder, facts, weights, tokens, card)
+
+
+def save_as(folder: Path, like: AnyLoaded, weights: Mapping[str, Tensor], card: str) -> None:
+    """Write a folder with all that a loaded one has but the weights and the card, in the same way as `save`."""
+    if isinstance(like, LoadedModel):
+        languages = {"source_language": like.source_language, "target_language": like.target_language}
+        save(folder, like.model, weights, like.tokens, card, **languages)
+    elif isinstance(like, LoadedEncoder):
+        save_encoder(folder, like.model, weights, like.tokens, card, language=like.language)
+    else:
+        save_decoder(folder, like.model, weights, like.tokens, card, language=like.language)
 
 
 def _arch(table: Mapping[str, tuple[type, type]], model: nn.Module) -> str:
@@ -190,6 +205,21 @@ def load_decoder(folder: Path) -> LoadedDecoder:
     return LoadedDecoder(model, tokens, str(config.get("language", "")))
 
 
+def load_any(folder: Path) -> AnyLoaded:
+    """Read a folder of whatever kind, or the model of a run folder.
+
+    Raises:
+        ModelError: as `load`.
+    """
+    arch = arch_of(folder)
+    return load_encoder(folder) if arch in ENCODERS else load_decoder(folder) if arch in DECODERS else load(folder)
+
+
+def digest_of_weights(folder: Path) -> str:
+    """sha256, in hexadecimal, of the weights in a model folder or run folder."""
+    return hashlib.sha256((find(folder) / WEIGHTS_FILE).read_bytes()).hexdigest()
+
+
 def arch_of(folder: Path) -> str:
     """The architecture that a model folder or run folder names.
 
@@ -249,6 +279,16 @@ def _check_vocabulary(folder: Path, found: int, expected: int) -> None:
             f"{folder}: its tokenizer has {found} tokens, config.json says {expected}. "
             "Both must come from one training run; copy the whole folder again."
         )
+
+
+def check_new(folder: Path) -> None:
+    """A model is never written over another one, or over anything else.
+
+    Raises:
+        ModelError: there is something of that name.
+    """
+    if folder.exists():
+        raise ModelError(f"{folder}: is already there. Name a folder that does not exist yet.")
 
 
 def find(folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """Models that a run goes on with: loaded, with their tokenizers, and known again by the sha256 of their weights."""
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -9,11 +8,10 @@ from typing import TypeVar
 from regard.data.text_tokens import TextTokens
 from regard.errors import ModelError
 from regard.models.folder import (
-    WEIGHTS_FILE,
     LoadedDecoder,
     LoadedEncoder,
     LoadedModel,
-    find,
+    digest_of_weights,
     load,
     load_decoder,
     load_encoder,
@@ -22,7 +20,7 @@ from regard.models.heads import TaskModel
 from regard.runs.sizes import DECODER_SIZES, ENCODER_SIZES
 from regard.training.distil import DistilSettings
 
-AnyLoaded = TypeVar("AnyLoaded", LoadedModel, LoadedEncoder, LoadedDecoder)
+Loaded = TypeVar("Loaded", LoadedModel, LoadedEncoder, LoadedDecoder)
 
 
 def translator_base(name: str) -> tuple[LoadedModel, str]:
@@ -91,7 +89,7 @@ def decoder_base(name: str) -> tuple[LoadedDecoder, str]:
     return _base(name, load_decoder)
 
 
-def _base(name: str, load: Callable[[Path], AnyLoaded]) -> tuple[AnyLoaded, str]:
+def _base(name: str, load: Callable[[Path], Loaded]) -> tuple[Loaded, str]:
     folder = Path(name)
     loaded = load(folder)
     if loaded.tokens is None:
@@ -99,4 +97,4 @@ def _base(name: str, load: Callable[[Path], AnyLoaded]) -> tuple[AnyLoaded, str]
             f"{name}: was imported without its tokenizer, so it cannot read text. "
             "Put the tokenizer's files beside the weights and import it again."
         )
-    return loaded, hashlib.sha256((find(folder) / WEIGHTS_FILE).read_bytes()).hexdigest()
+    return loaded, digest_of_weights(folder)
