@@ -372,6 +372,7 @@ class Encoder(Model):
             weights={"encoder": self.engine.attention([read.ids])[0]["encoder"]},
             log_probs=(),
             model=self.name,
+            source_language=self.engine.language,
         )
 
     def positions(self) -> dict[str, PositionVectors]:
@@ -449,6 +450,7 @@ class LanguageModel(Model):
             log_probs=tuple(self.engine.score([scored])[0]),
             model=self.name,
             target_ids=tuple(read_ids[1:]),
+            target_language=self.engine.language,
         )
 
     def positions(self) -> dict[str, PositionVectors]:

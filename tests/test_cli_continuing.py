@@ -118,6 +118,8 @@ def test_mistakes(run: Command, folder: Path, tmp_path: Path) -> None:
             "task 'guess' is unknown. Known are classify, pair, regress, tag, transl",
         ),
         (finetune(*pairs, *translate, "--label", "a", "--documents", "lines"), "--label, --documents: says nothing of"),
+        (finetune(*pairs, *translate, "--language", "en"), "--language: says nothing of --task translate"),
+        (distil("translator", "--language", "en"), "--language: says nothing of the student of a translator"),
         (finetune(*text, *lm, "--from", "en"), "--from: says nothing of --task lm"),
         (finetune(*text, *lm, "--reverse", "--no-filter"), "--reverse, --no-filter: says nothing of --task lm"),
         (finetune("bert", "new.tsv", "--task", "classify", "--old-dev", "x"), "--old-dev: says nothing of --task clas"),

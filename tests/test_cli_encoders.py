@@ -138,6 +138,36 @@ def test_a_student_begins_as_a_pre_trained_encoder(run: Command, tmp_path: Path,
         assert (found.status, message in found.err) == (2, True), found.err
 
 
+def test_the_language_of_the_text_is_kept_and_passed_on(run: Command, tmp_path: Path, reviews: Path) -> None:
+    """Named once: in the folder, the card, a page of it, what is taught further, and what leaves for transformers."""
+    text = tmp_path / "text.txt"
+    text.write_text("\n\n".join(f"the cat sees the {word} ." for word in ("bird", "dog") * 40), encoding="utf-8")
+    quick = ["--set", "training.max_steps=2", "--set", "training.batch_tokens=200", "--set", "training.threads=1"]
+    pretrain = ["pretrain", text, *quick, "--set", "data.dev_tokens=100", "--language", "no", "--arch"]
+    base, writer, taught, student = (tmp_path / name for name in ("base", "writer", "taught", "student"))
+    assert run(*pretrain, "bert-tiny", "--out", base).status == 0
+    assert run(*pretrain, "gpt-tiny", "--documents", "lines", "--out", writer).status == 0
+    labelled = [reviews, *COLUMNS, *quick, "--set", "data.dev_rows=20"]
+    assert run("finetune", base, *labelled, "--task", "classify", "--out", taught).status == 0
+    assert run("distil", taught, *labelled, "--language", "nb", "--out", student).status == 0
+    assert run("average", taught, f"{taught}:2", "--out", tmp_path / "mean").status == 0
+    assert run("export", writer, "--to", "hf", "--out", tmp_path / "hf-writer").status == 0
+    assert run("export", taught, "--to", "hf", "--out", tmp_path / "hf-taught").status == 0
+    for made in (base, writer, taught, student):
+        language = "nb" if made == student else "no"
+        assert json.loads((made / "model" / "config.json").read_text())["language"] == language
+        assert f'\nlanguage:\n- "{language}"\n---\n' in (made / "model" / "README.md").read_text()
+        page = tmp_path / f"{made.name}.html"
+        assert run("look", made, "the cat", "--out", page).status == 0
+        assert f':"{language}"' in re.search(r'"languages":{[^}]*}', page.read_text()).group()
+    for name in ("mean", "hf-writer", "hf-taught"):
+        assert '\nlanguage:\n- "no"\n---\n' in (tmp_path / name / "README.md").read_text()
+    nothing_said = run("finetune", "bert-tiny", *labelled, "--task", "classify", "--out", tmp_path / "none")
+    assert nothing_said.status == 0, nothing_said.err
+    assert "language" not in (tmp_path / "none" / "config.toml").read_text(), "runs of before go on"
+    assert "language" not in (tmp_path / "none" / "model" / "README.md").read_text()
+
+
 def test_masked_words_are_learnt_and_passed_on(run: Command, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("\n\n".join(f"the cat purrs .\nthe dog barks . {number % 7}" for number in range(150)))

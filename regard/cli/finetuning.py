@@ -10,6 +10,7 @@ from regard.cli.options import (
     DocumentsOption,
     FromOption,
     LabelOption,
+    LanguageOption,
     NoFilterOption,
     OtherOption,
     ReverseOption,
@@ -37,6 +38,7 @@ def pretrain(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Run folder; an existing one is gone on with.")],
     dev: Annotated[list[str] | None, typer.Option(help="Development text; else a part is held out.")] = None,
+    language: LanguageOption = "",
     documents: DocumentsOption = "",
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -54,7 +56,7 @@ def pretrain(
 
     check_run_folder(out)
     tables, where = tables_of(config, settings)
-    data = data_table(CorpusSettings, tables, where, train=corpus, dev=dev, documents=documents)
+    data = data_table(CorpusSettings, tables, where, train=corpus, dev=dev, language=language, documents=documents)
     model = from_dict(ModelSettings, {**tables.get("model", {}), "base": arch}, f"{where}, [model]")
     with ConsoleReporter() as reporter:
         best = Pretraining(out, model, tables.get("training", {}), data, where, reporter).train()
@@ -100,6 +102,7 @@ def finetune(
     text: TextOption = None,
     other: OtherOption = "",
     split_long: SplitLongOption = False,
+    language: LanguageOption = "",
     source_language: FromOption = "",
     target_language: ToOption = "",
     reverse: ReverseOption = False,
@@ -122,18 +125,20 @@ def finetune(
         "reverse": reverse,
         "no_filter": no_filter,
     }
-    text_options, old = {"documents": documents}, {"old_dev": old_dev}
+    text_options, single, old = {"documents": documents}, {"language": language}, {"old_dev": old_dev}
     if task == "translate":
-        refuse_options(f"--task {task}", labels | text_options)
+        refuse_options(f"--task {task}", labels | text_options | single)
         given = read_tables(config, settings)
         _train_on(model, data, out, given, student=False, dev=dev, **pairs, **old)
     elif task == "lm":
         refuse_options(f"--task {task}", labels | pairs)
-        _continue_language_model(model, data, out, tables_of(config, settings), dev=dev, **text_options, **old)
+        _continue_language_model(
+            model, data, out, tables_of(config, settings), dev=dev, **text_options, **single, **old
+        )
     else:
         _check_task(task)
         refuse_options(f"--task {task}", pairs | text_options | old)
-        _finetune_encoder(model, data, task, out, tables_of(config, settings), dev=dev, **labels)
+        _finetune_encoder(model, data, task, out, tables_of(config, settings), dev=dev, **labels, **single)
 
 
 def _check_task(task: str) -> None:
@@ -257,6 +262,7 @@ def distil(
     label: LabelOption = "",
     text: TextOption = None,
     other: OtherOption = "",
+    language: LanguageOption = "",
     source_language: FromOption = "",
     target_language: ToOption = "",
     reverse: ReverseOption = False,
@@ -283,16 +289,16 @@ def distil(
         "reverse": reverse,
         "no_filter": no_filter,
     }
-    text_options = {"documents": documents}
+    text_options, single = {"documents": documents}, {"language": language}
     kind = kind_of(teacher)
     if kind is LanguageModel:
         raise ModelError(f"{teacher}: is {kind.kind}; students learn from encoders and from translators.")
     if kind is Translator:
-        refuse_options(f"the student of {kind.kind}", labels | text_options | {"student": student})
+        refuse_options(f"the student of {kind.kind}", labels | text_options | single | {"student": student})
         _train_on(str(teacher), data, out, (tables, where), student=True, dev=dev, **pairs)
     else:
         refuse_options(f"the student of {kind.kind}", pairs)
-        _distil_encoder(teacher, data, out, (tables, where), dev=dev, documents=documents, **labels)
+        _distil_encoder(teacher, data, out, (tables, where), dev=dev, documents=documents, **labels, **single)
 
 
 def _distil_encoder(
@@ -303,6 +309,7 @@ def _distil_encoder(
     *,
     dev: list[str] | None,
     documents: str,
+    language: str,
     label: str,
     text: list[str] | None,
     other: str,
@@ -329,7 +336,7 @@ def _distil_encoder(
     if head.task == "mask":
         labels = {"label": label, "text": text, "other": other, "pair": pair, "split_long": split_long}
         refuse_options("the student of an encoder of masked words", labels)
-        corpus = data_table(CorpusSettings, tables, where, train=data, dev=dev, documents=documents)
+        corpus = data_table(CorpusSettings, tables, where, train=data, dev=dev, language=language, documents=documents)
         masked = from_dict(ModelSettings, model, f"{where}, [model]")
         with reporter:
             best = Pretraining(out, masked, tables.get("training", {}), corpus, where, reporter, student).train()
@@ -338,8 +345,8 @@ def _distil_encoder(
         single = "regress" if len(head.labels) == 1 else "classify"
         pairs = bool(pair or other) if head.pair is None else head.pair
         task = "tag" if head.task == "tag" else "pair" if pairs else single
-        columns = {"label": label, "text": text, "other": other}
-        labelled = data_table(LabelledData, tables, where, train=data, dev=dev, split_long=split_long, **columns)
+        said = {"label": label, "text": text, "other": other, "language": language}
+        labelled = data_table(LabelledData, tables, where, train=data, dev=dev, split_long=split_long, **said)
         settings_of_head = from_dict(HeadSettings, {**model, "task": task}, f"{where}, [model]")
         run = Finetuning(out, settings_of_head, tables.get("training", {}), labelled, where, reporter, student)
         train_rows, dev_rows = prepare_labelled(labelled, run.task, run.seed, reporter.note)

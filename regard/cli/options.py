@@ -21,6 +21,9 @@ DataArgument = Annotated[
 ]
 FromOption = Annotated[str, typer.Option("--from", help="Source language (BCP-47), where names or files need it.")]
 ToOption = Annotated[str, typer.Option("--to", help="Target language (BCP-47).")]
+LanguageOption = Annotated[
+    str, typer.Option(help="Language of the text (BCP-47), for pages and the model card; else the model's own.")
+]
 ReverseOption = Annotated[bool, typer.Option("--reverse", help="Translate from the second side to the first.")]
 NoFilterOption = Annotated[bool, typer.Option("--no-filter", help="Use every pair, even one that looks wrong.")]
 DocumentsOption = Annotated[str, typer.Option(help="What a document is: paragraphs, lines or files.")]

@@ -26,7 +26,7 @@ class DecoderEngine(SingleTextEngine[Decoder, ByteTokens]):
     def from_folder(cls, folder: Path) -> "DecoderEngine":
         """Load a model folder or a run folder."""
         loaded = load_decoder(folder)
-        return cls(loaded.model, loaded.tokens)
+        return cls(loaded.model, loaded.tokens, language=loaded.language)
 
     @property
     def max_length(self) -> int:

@@ -25,7 +25,7 @@ class EncoderEngine(SingleTextEngine[TaskModel, TextTokens]):
     def from_folder(cls, folder: Path) -> "EncoderEngine":
         """Load a model folder or a run folder."""
         loaded = load_encoder(folder)
-        return cls(loaded.model, loaded.tokens)
+        return cls(loaded.model, loaded.tokens, language=loaded.language)
 
     @property
     def max_length(self) -> int:

@@ -14,16 +14,18 @@ class SingleTextEngine(Generic[Model, Tokenizer]):
 
     source_language = target_language = ""
 
-    def __init__(self, model: Model, tokens: Tokenizer | None, *, batch_tokens: int = 8_192):
+    def __init__(self, model: Model, tokens: Tokenizer | None, *, batch_tokens: int = 8_192, language: str = ""):
         """Wrap a model.
 
         Args:
             tokens: None where the model came without its tokenizer.
             batch_tokens: padded tokens in a batch, at most; those of a prompt count once for each hypothesis.
+            language: of its text, BCP-47, or "".
         """
         self.model = model
         self._tokens = tokens
         self.batch_tokens = batch_tokens
+        self.language = language
 
     @property
     def tokens(self) -> Tokenizer:

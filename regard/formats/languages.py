@@ -1,11 +1,19 @@
 """Which of the languages in a file are meant: BCP-47 tags compared part by part."""
 
+import json
 from collections.abc import Sequence
 
 
 def parts(tag: str) -> list[str]:
     """The parts of a tag, lower-case: ["pt", "br"] of "pt-BR" or "pt_BR"."""
     return tag.strip().lower().replace("_", "-").split("-")
+
+
+def card_lines(languages: Sequence[str | None]) -> list[str]:
+    """How the head of a model card names those languages that are known."""
+    # In quotes: no alone, which is Norwegian, is YAML's false.
+    named = [f"- {json.dumps(language)}" for language in languages if language]
+    return ["language:", *named] if named else []
 
 
 def best_match(wanted: str, tags: Sequence[str]) -> int | None:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from regard.errors import ModelError
+from regard.formats.languages import card_lines
 from regard.interop import cards, huggingface, places
 from regard.interop.marian_names import layer_places
 from regard.interop.marian_tokens import write_tokens
@@ -20,7 +21,7 @@ def export_folder(source: Path, out: Path) -> list[str]:
     What comes back and what is raised: see `regard.interop.export_folder`.
     """
     loaded = load(source)
-    tokens = loaded.tokens
+    tokens, languages = loaded.tokens, (loaded.source_language, loaded.target_language)
     ids = {"pad_token_id": tokens.pad_id, "eos_token_id": tokens.eos_id, "decoder_start_token_id": tokens.bos_id}
     config, tensors = revert(loaded.model, ids, str(source))
     if not tokens.shared:
@@ -38,10 +39,9 @@ def export_folder(source: Path, out: Path) -> list[str]:
 
     def write_more(folder: Path) -> None:
         huggingface.write_json(folder / huggingface.GENERATION_FILE, search)
-        languages = (loaded.source_language, loaded.target_language)
         write_tokens(folder, tokens, languages, max_length=config["max_position_embeddings"])
 
-    card = cards.exported(source, "MarianMTModel", facts=["pipeline_tag: translation"])
+    card = cards.exported(source, "MarianMTModel", facts=["pipeline_tag: translation", *card_lines(languages)])
     huggingface.write_folder(out, config, tensors, card, write_more)
     return ["transformers scores translations by another rule for length, so its beam search may choose others."]
 

@@ -1,6 +1,5 @@
 """MarianMT (the OPUS-MT models) as `transformers` stores it: into our Transformer, and into our model folder."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from regard.config import from_dict
 from regard.errors import ConfigError, ModelError
+from regard.formats.languages import card_lines
 from regard.interop import cards, huggingface, places
 from regard.interop.huggingface import ForeignTensors
 from regard.interop.marian_names import layer_places
@@ -97,9 +97,7 @@ def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     model = convert(config, tensors, str(source))
     warnings += token_warnings + _model_warnings(settings, tensors, model)
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
-    facts = ["pipeline_tag: translation"]
-    if all(languages):
-        facts += ["language:", *(f"- {json.dumps(language)}" for language in languages)]
+    facts = ["pipeline_tag: translation", *card_lines(languages)]
     use = ["## Use", "", "    regard translate THIS-FOLDER < text.txt"]
     num_parameters = sum(map(torch.numel, weights.values()))
     card = cards.imported(source, "MarianMT model", num_parameters, facts=facts, use=use, origin=origin)

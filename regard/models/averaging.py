@@ -19,6 +19,7 @@ from regard.data.pairs import path_and_weight
 from regard.data.text_tokens import TextTokens
 from regard.data.tokens import Tokens
 from regard.errors import ModelError
+from regard.formats.languages import card_lines
 from regard.models.folder import (
     AnyLoaded,
     LoadedEncoder,
@@ -83,7 +84,7 @@ def average(models: Sequence[str], out: Path) -> list[str]:
         temperature += share * _temperature(other)
     mean = {name: (sums[name] / total).to(tensor.dtype) for name, tensor in weights.items()}
     parts = [(path, share / total, digest_of_weights(path)) for (path, _), share in zip(named, shares, strict=True)]
-    save_as(out, _with_facts(first, facts, temperature / total), mean, _card(out, parts))
+    save_as(out, _with_facts(first, facts, temperature / total), mean, _card(out, facts, parts))
     return warnings
 
 
@@ -154,9 +155,10 @@ def _with_facts(loaded: AnyLoaded, facts: Mapping[str, Any], temperature: float)
     return dataclasses.replace(loaded, language=facts["language"])
 
 
-def _card(out: Path, parts: Sequence[tuple[Path, float, str]]) -> str:
+def _card(out: Path, facts: Mapping[str, Any], parts: Sequence[tuple[Path, float, str]]) -> str:
     """README.md of a mean."""
-    lines = ["---", "library_name: regard", "---", "", f"# {out.resolve().name}", ""]
+    languages = card_lines([value for key, value in facts.items() if key.endswith("language")])
+    lines = ["---", "library_name: regard", *languages, "---", "", f"# {out.resolve().name}", ""]
     lines += ["The mean of the weights of these models, for whose data and licences see their cards:", ""]
     lines += [f"- {path}: {share:.3f} of it  \n  sha256 of its weights: {digest}" for path, share, digest in parts]
     return "\n".join([*lines, ""])

@@ -242,6 +242,15 @@ def head_of(folder: Path) -> HeadConfig:
         raise ModelError(str(error)) from error
 
 
+def language_of(folder: Path) -> str:
+    """The language that an encoder's or a language model's folder names, "" if none.
+
+    Raises:
+        ModelError: it is no such folder.
+    """
+    return str(read_config(find(folder)).get("language", ""))
+
+
 AnyModel = TypeVar("AnyModel", Seq2Seq, TaskModel, Decoder)
 
 

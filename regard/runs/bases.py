@@ -12,14 +12,18 @@ from regard.models.folder import (
     LoadedEncoder,
     LoadedModel,
     digest_of_weights,
+    language_of,
     load,
     load_decoder,
     load_encoder,
 )
 from regard.models.heads import TaskModel
+from regard.runs.finetune_settings import LabelledData
+from regard.runs.pretrain_settings import CorpusSettings
 from regard.runs.sizes import DECODER_SIZES, ENCODER_SIZES
 from regard.training.distil import DistilSettings
 
+AnyData = TypeVar("AnyData", LabelledData, CorpusSettings)
 Loaded = TypeVar("Loaded", LoadedModel, LoadedEncoder, LoadedDecoder)
 
 
@@ -87,6 +91,13 @@ def decoder_base(name: str) -> tuple[LoadedDecoder, str]:
         ModelError: it is no language model's folder, or has no tokenizer.
     """
     return _base(name, load_decoder)
+
+
+def with_language(data: AnyData, name: str) -> AnyData:
+    """The [data] table with the base's language where a person named none."""
+    if data.language or not Path(name).exists():
+        return data
+    return dataclasses.replace(data, language=language_of(Path(name)) or None)
 
 
 def _base(name: str, load: Callable[[Path], Loaded]) -> tuple[Loaded, str]:

@@ -1,14 +1,15 @@
 """The model card, from the run's facts."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
+from regard.formats.languages import card_lines
 from regard.models.heads import TaskModel
 from regard.models.protocol import count_parameters
 from regard.runs.finetune_settings import FinetuneSettings
+from regard.runs.pretrain_settings import CorpusSettings
 from regard.runs.reporter import listed_scores
 from regard.runs.settings import Settings
 
@@ -29,17 +30,13 @@ def write_card(
     """
     data = settings.data
     languages = [language for language in (data.source_language, data.target_language) if language]
-    head = ["---", "library_name: regard", "pipeline_tag: translation"]
-    if languages:
-        # In quotes: no alone, which is Norwegian, is YAML's false.
-        head += ["language:", *(f"- {json.dumps(language)}" for language in languages)]
-    head += ["---", ""]
     parameters = count_parameters(model)
     direction = f" from {languages[0]} to {languages[1]}" if len(languages) == 2 else ""
     begun = f"{settings.base}, trained further" if settings.base else "Trained"
     if settings.distil is not None:
         begun = f"A student of {settings.base}, taught with its translations"
     body = [
+        *_facts("translation", languages),
         f"# A {settings.arch} translator{direction}",
         "",
         f"{begun} with regard {facts['versions']['regard']} on {num_train:,} pairs; {parameters:,} parameters.",
@@ -64,7 +61,7 @@ def write_card(
         *_old_dev(data.old_dev, "pairs", facts),
         *_made_with(settings.to_toml(), facts),
     ]
-    return "\n".join(head + body)
+    return "\n".join(body)
 
 
 def write_label_card(
@@ -86,11 +83,7 @@ def write_label_card(
         begun = f"A student of {settings.model.base}, taught to {task}"
     taught = "to predict a number" if task == "regress" else f"{len(labels)} labels: {', '.join(labels)}"
     body = [
-        "---",
-        "library_name: regard",
-        f"pipeline_tag: {pipeline}",
-        "---",
-        "",
+        *_facts(pipeline, [data.language]),
         f"# {begun}",
         "",
         f"Trained with regard {facts['versions']['regard']} on {num_train:,} texts; {parameters:,} parameters; "
@@ -117,10 +110,9 @@ def write_label_card(
 def write_corpus_card(
     settings: str,
     base: str,
-    files: Sequence[str],
+    data: CorpusSettings,
     model: nn.Module,
     num_tokens: int,
-    old_dev: Sequence[str] | None,
     best: Mapping[str, Any],
     change: str,
     facts: Mapping[str, Any],
@@ -140,11 +132,7 @@ def write_corpus_card(
         use = ['    regard generate THIS-FOLDER "Once upon a time"']
     parameters = count_parameters(model)
     body = [
-        "---",
-        "library_name: regard",
-        f"pipeline_tag: {'fill-mask' if reads else 'text-generation'}",
-        "---",
-        "",
+        *_facts("fill-mask" if reads else "text-generation", [data.language]),
         f"# {base}, pre-trained on {'masked words' if reads else 'running text'}",
         "",
         f"Trained with regard {facts['versions']['regard']} on {num_tokens:,} tokens; {parameters:,} parameters.",
@@ -159,12 +147,17 @@ def write_corpus_card(
         "",
         "## Data",
         "",
-        f"{', '.join(files)}  \nsha256 of the text: {facts['data']}",
+        f"{', '.join(data.train)}  \nsha256 of the text: {facts['data']}",
         "",
-        *_old_dev(old_dev, "text", facts),
+        *_old_dev(data.old_dev, "text", facts),
         *_made_with(settings, facts),
     ]
     return "\n".join(body)
+
+
+def _facts(pipeline: str, languages: Sequence[str | None]) -> list[str]:
+    """What Hugging Face reads at the head of a card."""
+    return ["---", "library_name: regard", f"pipeline_tag: {pipeline}", *card_lines(languages), "---", ""]
 
 
 def _change(change: str, what: str = "") -> list[str]:

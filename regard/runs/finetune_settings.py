@@ -36,6 +36,7 @@ class LabelledData:
     other: str = ""
     # Texts longer than the model takes are learnt in stretches, and judged as wholes; else they are left out.
     split_long: bool | None = None
+    language: str | None = None  # of the texts, BCP-47, for pages and the model card; None: the base's, if it has one
 
     def __post_init__(self) -> None:
         if self.dev_rows < 1:

@@ -25,7 +25,7 @@ from regard.models.folder import save_encoder
 from regard.models.heads import HeadConfig, TaskModel, with_head
 from regard.models.protocol import Encoder
 from regard.runs import beside
-from regard.runs.bases import check_encoder_name, encoder_base, student_base
+from regard.runs.bases import check_encoder_name, encoder_base, student_base, with_language
 from regard.runs.card import write_label_card
 from regard.runs.finetune_settings import FinetuneSettings, HeadSettings, LabelledData, plan_from
 from regard.runs.folder import RunFolder, facts_of
@@ -113,13 +113,14 @@ class Finetuning:
         """
         self.distil, self.student = distil, None
         self.folder = RunFolder(folder)
-        self.model, self.training, self.data, self.where = model, training, data, where
+        self.model, self.training, self.where = model, training, where
         self.task: LabelTask = check_task(model.task)
         self.split_long = bool(data.split_long)
         if self.split_long:
             long_texts.check_single(self.task)
         if model.base not in ENCODER_SIZES:
             check_encoder_name(model.base)
+        self.data = with_language(data, model.base)
         draft = from_dict(TrainingPlan, training, f"{where}, [training]")  # a mistake shows before the data is read
         if distil is not None:
             refuse_idle(
@@ -204,7 +205,7 @@ class Finetuning:
         if teacher is not None:
             change = self._beside_teacher(model, teacher, tokens, dev, dev_inputs, plan.dev_metric, best)
         card = write_label_card(settings, model, len(train_rows), len(dev), best, change, facts)
-        save_encoder(self.folder.path / "model", model, weights, tokens, card)
+        save_encoder(self.folder.path / "model", model, weights, tokens, card, language=self.data.language or "")
         if change:
             self.reporter.note(f"student: {change}")
         return best

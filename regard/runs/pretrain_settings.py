@@ -25,6 +25,7 @@ class CorpusSettings:
     dev_tokens: int = 50_000  # held out, or most used of dev files
     documents: str = ""  # "paragraphs" (encoders), "files" (language models), or "lines": each is a document
     old_dev: tuple[str, ...] | None = None  # text that a base could do before; dev_tokens at most; as in `DataSettings`
+    language: str | None = None  # of the text, BCP-47, for pages and the model card; None: the base's, if it has one
 
     def __post_init__(self) -> None:
         if self.documents:

@@ -21,7 +21,7 @@ from regard.models import DECODERS, ENCODERS
 from regard.models.folder import LoadedDecoder, LoadedEncoder, arch_of, save_decoder, save_encoder
 from regard.models.heads import HeadConfig, TaskModel, tells_pairs, with_head
 from regard.models.protocol import Decoder
-from regard.runs.bases import decoder_base, encoder_base, student_base
+from regard.runs.bases import decoder_base, encoder_base, student_base, with_language
 from regard.runs.card import write_corpus_card
 from regard.runs.finetuning import DistilledLesson
 from regard.runs.folder import RunFolder, facts_of
@@ -69,7 +69,7 @@ class Pretraining:
         """Make ready to run; arguments as `runs.finetuning.Finetuning`."""
         self.folder = RunFolder(folder)
         self.length_was_given, model = bool(model.max_length), model.with_length()
-        self.model, self.data, self.distil = model, data, distil
+        self.model, self.distil = model, distil
         self.plan = plan_from(training, model, where)
         self.from_nothing = not Path(model.base).exists()
         if data.old_dev and self.from_nothing:
@@ -80,6 +80,7 @@ class Pretraining:
         if model.next_sentence and distil is not None:
             raise ConfigError(f"{where}: model.next_sentence does nothing here: a student is taught masked words.")
         arch = "" if self.from_nothing else arch_of(Path(model.base))
+        self.data = with_language(data, model.base)
         self.writes = model.base in DECODER_SIZES if self.from_nothing else arch in DECODERS
         self.documents: Documents = check_documents(data.documents or ("files" if self.writes else "paragraphs"))
         if self.from_nothing:
@@ -156,10 +157,9 @@ class Pretraining:
         card = write_corpus_card(
             settings,
             self.model.base,
-            data.train,
+            data,
             subject.model,
             train.num_tokens,
-            data.old_dev,
             best,
             change,
             facts,
@@ -288,7 +288,7 @@ class Pretraining:
             return found if self.distil is None else DistilledLesson(found, teacher, self.distil)
 
         def save(folder: Path, weights: Mapping[str, Tensor], card: str) -> None:
-            save_encoder(folder, model, weights, tokens, card)
+            save_encoder(folder, model, weights, tokens, card, language=self.data.language or "")
 
         return _Subject(model, tokens, lesson, save, short_tokens=short_tokens)
 
@@ -339,7 +339,7 @@ class Pretraining:
             return RunningLesson(ours, theirs, tokens, self.plan)
 
         def save(folder: Path, weights: Mapping[str, Tensor], card: str) -> None:
-            save_decoder(folder, model, weights, tokens, card)
+            save_decoder(folder, model, weights, tokens, card, language=self.data.language or "")
 
         # A document begins after the token that ends another, and ends with it.
         start = [] if tokens.before_text is None else [tokens.before_text]
