@@ -138,6 +138,19 @@ def test_a_student_begins_as_a_pre_trained_encoder(run: Command, tmp_path: Path,
         assert (found.status, message in found.err) == (2, True), found.err
 
 
+def test_seeds_that_go_on_from_one_head_have_a_mean(run: Command, tmp_path: Path, reviews: Path) -> None:
+    quick = [*SMALL, "--task", "classify", *COLUMNS]
+    assert run("finetune", "bert-tiny", reviews, *quick, "--out", tmp_path / "first").status == 0
+    seeds = [tmp_path / f"seed{seed}" for seed in (2, 3)]
+    for number, out in enumerate(seeds, 2):
+        more = ["--set", f"training.seed={number}", "--set", "training.learning_rate=0.0003"]
+        assert run("finetune", tmp_path / "first", reviews, *quick, *more, "--out", out).status == 0
+    found = run("average", *seeds, "--out", tmp_path / "mean")
+    assert (found.status, "warning" in found.err) == (0, False), found.err
+    report = json.loads(run("evaluate", tmp_path / "mean", reviews, *COLUMNS, "--json").out)
+    assert report["scores"]["accuracy"]["value"] > 90
+
+
 def test_the_language_of_the_text_is_kept_and_passed_on(run: Command, tmp_path: Path, reviews: Path) -> None:
     """Named once: in the folder, the card, a page of it, what is taught further, and what leaves for transformers."""
     text = tmp_path / "text.txt"

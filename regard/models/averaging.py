@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from regard.config import to_dict
@@ -31,9 +30,10 @@ from regard.models.folder import (
     save_as,
 )
 
-# Of all matrices, laid end to end. Models fine-tuned from one have .99 and more, from other random weights 0, from the
-# same ones with other settings .7 (results/LOG.md).
+# Of a matrix with another model's. Of models fine-tuned from one it is .99 and more, of other first weights 0, of the
+# same ones after a whole training with other settings .4 to .8 (results/LOG.md).
 _LEAST_COSINE = 0.9
+_HEAD = "head.output.weight"  # of labels
 _SHOWN = 8  # of what differs
 
 
@@ -73,12 +73,7 @@ def average(models: Sequence[str], out: Path) -> list[str]:
                 f"{path}: numbers its tokens otherwise than {named[0][0]}; models of one tokenizer have a mean."
             )
         theirs = dict(other.model.named_parameters())
-        if (cosine := _cosine(weights, theirs)) < _LEAST_COSINE:
-            warnings.append(
-                f"{path}: its weights are far from those of {named[0][0]} (cosine {round(cosine, 2) + 0.0:.2f}; "
-                "models taught further from one have 0.99). The mean of models that did not begin as one is seldom "
-                "of use: evaluate it."
-            )
+        warnings += _doubts(named[0][0], weights, path, theirs)
         for name, tensor in theirs.items():
             sums[name] += tensor.detach().double() * share
         temperature += share * _temperature(other)
@@ -136,14 +131,24 @@ def _temperature(loaded: AnyLoaded) -> float:
     return loaded.model.config.temperature if isinstance(loaded, LoadedEncoder) else 1.0
 
 
-def _cosine(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> float:
-    """Between the matrices of two models; vectors, such as the scales of norms, are alike in models far apart."""
-    matrices = [(ours[name].detach(), theirs[name].detach()) for name in ours if ours[name].ndim > 1]
-    product, one, two = (
-        math.fsum(float(torch.sum(a.double() * b.double())) for a, b in pairs)
-        for pairs in (matrices, [(a, a) for a, _ in matrices], [(b, b) for _, b in matrices])
-    )
-    return product / math.sqrt(one * two) if one * two > 0 else 1.0
+def _doubts(first: Path, ours: Mapping[str, Tensor], path: Path, theirs: Mapping[str, Tensor]) -> list[str]:
+    """Say which matrices of two models are far apart; vectors, such as the scales of norms, are alike in any two."""
+    matrices = [name for name, tensor in ours.items() if tensor.ndim > 1]
+    cosines = {name: _cosine(ours[name].detach(), theirs[name].detach()) for name in matrices}
+    far = sorted((name for name in matrices if cosines[name] < _LEAST_COSINE), key=lambda name: cosines[name])
+    if not far:
+        return []
+    rest = f" and {len(far) - 1} of {len(matrices) - 1} others are" if len(far) > 1 else " is"
+    why = "a head that began with random weights of its own" if far == [_HEAD] else "models that did not begin as one"
+    return [
+        f"{path}: {far[0]}{rest} far from those of {first} (cosine {round(cosines[far[0]], 2) + 0.0:.2f}; of models "
+        f"taught further from one it is 0.99), as of {why}. Such a mean may do nothing well: evaluate it."
+    ]
+
+
+def _cosine(one: Tensor, other: Tensor) -> float:
+    product, squares = (one.double() * other.double()).sum(), one.double().norm() * other.double().norm()
+    return float(product / squares) if squares > 0 else 1.0
 
 
 def _with_facts(loaded: AnyLoaded, facts: Mapping[str, Any], temperature: float) -> AnyLoaded:
