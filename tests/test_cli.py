@@ -18,7 +18,7 @@ from regard import cli
 
 COMMANDS = (
     *("audit", "train", "translate", "evaluate", "look", "align", "heads"),
-    *("pretrain", "finetune", "distil", "predict", "generate", "compare", "demo"),
+    *("pretrain", "finetune", "distil", "average", "predict", "generate", "compare", "demo"),
     *("import", "export"),
 )
 
@@ -126,6 +126,8 @@ def test_wrong_usage(run: Command, arguments: list[str], word: str) -> None:
         (["compare", "{pairs}", "--arch", "rnn", "-o", "{here}/c", "--lengths", "5,5"], r"must ascend"),
         (["compare", "{pairs}", "--arch", "rnn", "-o", "{here}/c", "--set", "training.seed=x"], r"whole number"),
         (["audit", "missing.tsv"], r"missing\.tsv: there is no such file"),
+        (["average", "{model}", "missing", "-o", "{here}/new"], r"missing: there is no such folder"),
+        (["average", "{model}", "{model}:0", "-o", "{here}/new"], r"the weight is 0\. It must be a positive number"),
         (["import", "missing", "-o", "{here}/new"], r"missing"),
         (["export", "missing", "--to", "hf", "-o", "{here}/new"], r"missing: there is no such folder"),
         (["export", "{model}", "--to", "onnx", "-o", "{here}/new"], r"--to onnx: expected hf"),
