@@ -367,8 +367,8 @@ def average(
 ) -> None:
     """Make one model of several that were fine-tuned from the same one: the mean of their weights.
 
-    Often better than each of them, at the cost of one (model soups). For labels, finetune a few steps first, and go on
-    from there with each seed: heads that began at random have no mean.
+    It costs what one costs and may be better than each (model soups, Wortsman et al. 2022); evaluate it. For labels,
+    finetune a few steps first and go on from there with each seed: heads that began at random have no mean.
 
     Example: regard average runs/seed1 runs/seed2 runs/seed3 --out models/mean
     """
