@@ -7,14 +7,18 @@ set -euo pipefail
 minilm=$1 runs=${2:-runs} kind=${3:-averaged} seed=${4:-1}
 here=$(cd "$(dirname "$0")" && pwd)
 data=${REGARD_DATA:-$here/../../../shared/data}/agnews
+case $kind in
+    averaged) settings=minilm-averaged rows=("$runs"/agnews-data/{train,train,train_description_only}.tsv) ;;
+    plain) settings=minilm rows=("$runs"/agnews-data/{train,train_description_only}.tsv) ;;
+    *) echo "$kind: expected averaged or plain" >&2; exit 2 ;;
+esac
 mkdir -p "$runs/agnews-data"
 for part in train dev test; do  # title and description as one text
     gzip -dc "$data/$part.tsv.gz" | awk -F '\t' -v OFS='\t' '{print $1, $2 " " $3}' > "$runs/agnews-data/$part.tsv"
 done
 gzip -dc "$data/train_description_only.tsv.gz" > "$runs/agnews-data/train_description_only.tsv"
 [ -d "$runs/minilm" ] || regard import "$minilm" --out "$runs/minilm"
-settings=minilm-averaged rows=("$runs"/agnews-data/{train,train,train_description_only}.tsv) out=$runs/agnews
-[ "$kind" != plain ] || settings=minilm rows=("$runs"/agnews-data/{train,train_description_only}.tsv)
+out=$runs/agnews
 [ "$seed" = 1 ] || out=$runs/agnews-$seed
 regard finetune "$runs/minilm" "${rows[@]}" --dev "$runs/agnews-data/dev.tsv" \
     --task classify -c "$here/$settings.toml" --set training.seed="$seed" --out "$out"

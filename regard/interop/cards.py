@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from regard.models.folder import card_of
+
 
 def imported(
     source: Path,
@@ -25,14 +27,9 @@ def imported(
         "float32.",
         "Author, training data and licence are those of the original: see its card.",
     ]
-    return _card(source, ["library_name: regard", *facts], said, use)
+    return card_of(source, ["library_name: regard", *facts], said, use)
 
 
 def exported(source: Path, architecture: str, *, facts: Sequence[str] = (), use: Sequence[str] = ()) -> str:
     """README.md of a folder for `transformers` that was made from ours; arguments as `imported`."""
-    return _card(source, ["library_name: transformers", *facts], [f"A {architecture}, written by regard."], use)
-
-
-def _card(source: Path, facts: Sequence[str], said: Sequence[str], use: Sequence[str]) -> str:
-    lines = ["---", *facts, "---", "", f"# {source.resolve().name}", "", *said, ""]
-    return "\n".join([*lines, *use, ""] if use else lines)
+    return card_of(source, ["library_name: transformers", *facts], [f"A {architecture}, written by regard."], use)

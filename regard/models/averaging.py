@@ -24,6 +24,7 @@ from regard.models.folder import (
     LoadedEncoder,
     LoadedModel,
     arch_of,
+    card_of,
     check_new,
     digest_of_weights,
     load_any,
@@ -163,7 +164,6 @@ def _with_facts(loaded: AnyLoaded, facts: Mapping[str, Any], temperature: float)
 def _card(out: Path, facts: Mapping[str, Any], parts: Sequence[tuple[Path, float, str]]) -> str:
     """README.md of a mean."""
     languages = card_lines([value for key, value in facts.items() if key.endswith("language")])
-    lines = ["---", "library_name: regard", *languages, "---", "", f"# {out.resolve().name}", ""]
-    lines += ["The mean of the weights of these models, for whose data and licences see their cards:", ""]
-    lines += [f"- {path}: {share:.3f} of it  \n  sha256 of its weights: {digest}" for path, share, digest in parts]
-    return "\n".join([*lines, ""])
+    said = ["The mean of the weights of these models, for whose data and licences see their cards:", ""]
+    said += [f"- {path}: {share:.3f} of it  \n  sha256 of its weights: {digest}" for path, share, digest in parts]
+    return card_of(out, ["library_name: regard", *languages], said)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -129,6 +129,19 @@ def save_as(folder: Path, like: AnyLoaded, weights: Mapping[str, Tensor], card: 
         save_encoder(folder, like.model, weights, like.tokens, card, language=like.language)
     else:
         save_decoder(folder, like.model, weights, like.tokens, card, language=like.language)
+
+
+def card_of(folder: Path, facts: Sequence[str], said: Sequence[str], use: Sequence[str] = ()) -> str:
+    """README.md of a folder that no training made.
+
+    Args:
+        folder: it is called after this one.
+        facts: lines for machines, such as "library_name: regard".
+        said: lines on what it is.
+        use: lines on how to use it.
+    """
+    lines = ["---", *facts, "---", "", f"# {folder.resolve().name}", "", *said, ""]
+    return "\n".join([*lines, *use, ""] if use else lines)
 
 
 def _arch(table: Mapping[str, tuple[type, type]], model: nn.Module) -> str:
