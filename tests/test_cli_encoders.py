@@ -152,7 +152,7 @@ def test_seeds_that_go_on_from_one_head_have_a_mean(run: Command, tmp_path: Path
 
 
 def test_the_language_of_the_text_is_kept_and_passed_on(run: Command, tmp_path: Path, reviews: Path) -> None:
-    """Named once: in the folder, the card, a page of it, what is taught further, and what leaves for transformers."""
+    """Named once: in the folder, the card, a page of it, what is taught further, what leaves and what returns."""
     text = tmp_path / "text.txt"
     text.write_text("\n\n".join(f"the cat sees the {word} ." for word in ("bird", "dog") * 40), encoding="utf-8")
     quick = ["--set", "training.max_steps=2", "--set", "training.batch_tokens=200", "--set", "training.threads=1"]
@@ -175,6 +175,11 @@ def test_the_language_of_the_text_is_kept_and_passed_on(run: Command, tmp_path: 
         assert f':"{language}"' in re.search(r'"languages":{[^}]*}', page.read_text()).group()
     for name in ("mean", "hf-writer", "hf-taught"):
         assert '\nlanguage:\n- "no"\n---\n' in (tmp_path / name / "README.md").read_text()
+    for name in ("hf-writer", "hf-taught"):  # and comes back with it
+        again = tmp_path / f"{name}-again"
+        assert run("import", tmp_path / name, "--out", again).status == 0
+        assert json.loads((again / "config.json").read_text())["language"] == "no"
+        assert '\nlanguage:\n- "no"\n---\n' in (again / "README.md").read_text()
     nothing_said = run("finetune", "bert-tiny", *labelled, "--task", "classify", "--out", tmp_path / "none")
     assert nothing_said.status == 0, nothing_said.err
     assert "language" not in (tmp_path / "none" / "config.toml").read_text(), "runs of before go on"

@@ -1,7 +1,17 @@
 """Which of the languages in a file are meant: BCP-47 tags compared part by part."""
 
 import json
+import re
 from collections.abc import Sequence
+
+_TAG = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+_CARD_HEAD = re.compile(r"---\s*\n(.*?\n)---\s*(?:\n|$)", re.DOTALL)
+_CARD_LANGUAGES = re.compile(r"^language:(.*\n(?:[ \t]*-[ \t].*\n)*)", re.MULTILINE)
+
+
+def is_tag(text: str) -> bool:
+    """Whether a text has the form of a language tag."""
+    return _TAG.fullmatch(text) is not None
 
 
 def parts(tag: str) -> list[str]:
@@ -14,6 +24,19 @@ def card_lines(languages: Sequence[str | None]) -> list[str]:
     # In quotes: no alone, which is Norwegian, is YAML's false.
     named = [f"- {json.dumps(language)}" for language in languages if language]
     return ["language:", *named] if named else []
+
+
+def language_of_card(card: str) -> str:
+    """The language that the head of a model card names, as a word or a list of one; "" where it names none or several.
+
+    Only this is looked for: whatever else a head holds, or wrong YAML, says nothing.
+    """
+    head = _CARD_HEAD.match(card)
+    named = head and _CARD_LANGUAGES.search(head[1])
+    if not named:
+        return ""
+    words = [word for word in re.split(r"[\s,\[\]'\"]+", named[1]) if word not in ("", "-")]
+    return words[0] if len(words) == 1 and is_tag(words[0]) else ""
 
 
 def best_match(wanted: str, tags: Sequence[str]) -> int | None:

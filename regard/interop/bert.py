@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regard.config import from_dict, to_dict
 from regard.errors import ConfigError, ModelError
+from regard.formats.languages import card_lines
 from regard.interop import cards, huggingface, places
 from regard.interop.bert_names import (
     FAMILIES,
@@ -33,7 +34,7 @@ def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     """Make a model folder from one that a BERT, DistilBERT or BigBird class's `save_pretrained` wrote.
 
     Read are config.json, model.safetensors (or its shards), and tokenizer.json or vocab.txt with
-    tokenizer_config.json, all in `source`. Weights are stored in float32.
+    tokenizer_config.json, and the language that README.md names, all in `source`. Weights are stored in float32.
 
     What comes back and what is raised: see `regard.interop.import_folder`.
     """
@@ -52,8 +53,10 @@ def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
         warnings.append(random_blocks_sentence(ours.num_random_blocks, ours.block_size))
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
     num_parameters = sum(map(torch.numel, weights.values()))
-    card = cards.imported(source, _architecture(config, str(source)), num_parameters, origin=origin)
-    save_encoder(out, model, weights, tokens, card)
+    language = cards.language_of(source)
+    facts = card_lines([language])
+    card = cards.imported(source, _architecture(config, str(source)), num_parameters, origin=origin, facts=facts)
+    save_encoder(out, model, weights, tokens, card, language=language)
     return warnings
 
 

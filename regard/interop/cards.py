@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from regard.models.folder import card_of
+from regard.formats.languages import language_of_card
+from regard.models.folder import CARD_FILE, card_of
+
+_MAX_CARD_BYTES = 1 << 20
 
 
 def imported(
@@ -28,6 +31,15 @@ def imported(
         "Author, training data and licence are those of the original: see its card.",
     ]
     return card_of(source, ["library_name: regard", *facts], said, use)
+
+
+def language_of(folder: Path) -> str:
+    """The one language that a foreign folder's card names; "" where it names none or several, or there is no card."""
+    try:
+        with (folder / CARD_FILE).open("rb") as file:
+            return language_of_card(file.read(_MAX_CARD_BYTES).decode("utf-8", errors="replace").replace("\r\n", "\n"))
+    except OSError:  # a card is for people: a model is imported without it
+        return ""
 
 
 def exported(source: Path, architecture: str, *, facts: Sequence[str] = (), use: Sequence[str] = ()) -> str:

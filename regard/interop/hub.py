@@ -10,8 +10,8 @@ from regard.interop.huggingface import PICKLE_ADVICE, PICKLE_NAMES
 PREFIX = "hf:"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 _REVISION = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[\w-][\w.-]*)*")  # a commit, a tag, a branch such as refs/pr/1
-# What importers read; nothing else is fetched, so no pickle and no code can be.
-_WANTED = ("*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.spm", "spiece.model")
+# What importers read, and the card, which tells the language; nothing else is fetched, so no pickle and no code can be.
+_WANTED = ("*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.spm", "spiece.model", "README.md")
 
 
 def fetch(source: str, folder: Path) -> None:

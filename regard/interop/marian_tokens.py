@@ -1,16 +1,15 @@
 """The tokenizer of MarianMT folders, read and written: two sentencepiece models and ids of their own."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from regard.data.tokens import Tokens
 from regard.errors import ModelError
+from regard.formats.languages import is_tag
 from regard.interop.huggingface import ADDED_TOKENS_FILE, TOKENIZER_CONFIG_FILE, read_json, write_json
 
 _SOURCE_FILE, _TARGET_FILE, _VOCABULARY_FILE = "source.spm", "target.spm", "vocab.json"
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 _PLAIN_VALUES: Mapping[str, Any] = {
     "tokenizer_class": "MarianTokenizer",
@@ -91,7 +90,7 @@ def read_tokens(
     languages = []
     for key in ("source_lang", "target_lang"):
         tag = facts.get(key) or ""
-        if tag and not (isinstance(tag, str) and _LANGUAGE.fullmatch(tag)):
+        if tag and not (isinstance(tag, str) and is_tag(tag)):
             warnings.append(f"{TOKENIZER_CONFIG_FILE}: {key} {tag!r} is no language tag and was left out.")
             tag = ""
         languages.append(tag)

@@ -62,7 +62,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 def test_a_model_is_fetched_by_name(run: Command, tmp_path: Path, hub: dict[str, Any]) -> None:
     found = run("import", "hf:owner/tiny", "--out", tmp_path / "models" / "new")
     assert found.status == 0, found.err
-    assert set(hub["fetched"]) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    files = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md"}
+    assert set(hub["fetched"]) == files
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["new"]
     texts = "the cat sees\na dog\n"
     labels = [run("predict", tmp_path / folder, stdin=texts).out for folder in ("models/new", "ours")]
