@@ -82,6 +82,19 @@ def test_words_have_their_language(open_page: Callable[..., Any]) -> None:
     until(lambda: page.locator("#effects tbody th").first.get_attribute("lang") == "en")
 
 
+def test_every_language_of_the_page_says_everything(open_page: Callable[..., Any]) -> None:
+    page = open_page([look(SHORT)])
+    offered = [each.get_attribute("value") for each in page.locator("#language option").all()]
+    said = page.evaluate("""() => {
+        const named = (texts) => Object.entries(texts).flatMap(([key, value]) => typeof value === "object"
+            ? named(value).map((inner) => `${key}.${inner}`) : [`${key} ${typeof value}`]).sort();
+        return Object.entries(TEXTS).map(([language, texts]) => [language, named(texts)]);
+    }""")
+    assert [language for language, _ in said] == offered
+    assert all(keys == said[0][1] for _, keys in said)
+    assert len(said[0][1]) > 80
+
+
 def test_what_is_not_seen_is_shown_and_acts_on_nothing(open_page: Callable[..., Any]) -> None:
     made = look(UNSEEN)
     page = open_page([made, made], effects=[measured(made)] * 2)

@@ -1,9 +1,9 @@
 """Attention as one self-contained page: it opens from a mail attachment and loads nothing.
 
-The page is `page.html` with `page.css`, `effects.js`, `page.js` and the data put in. Weights travel as 8-bit square
-roots (small ones keep more digits so), rounded so that each weight and the sum of each row stay within 0.005, deflated,
-a block for each sentence, kind and layer; a block is unpacked when it is first shown. Effects travel as hundredths of a
-nat in 16 bits, deflated.
+The page is `page.html` with `page.css`, `texts.js`, `effects.js`, `page.js` and the data put in. Weights travel as
+8-bit square roots (small ones keep more digits so), rounded so that each weight and the sum of each row stay within
+0.005, deflated, a block for each sentence, kind and layer; a block is unpacked when it is first shown. Effects travel
+as hundredths of a nat in 16 bits, deflated.
 """
 
 import base64
@@ -29,7 +29,8 @@ from regard.storage import replacing_output, storing
 
 MAX_BYTES = 1_900_000  # of the page; layers that do not fit are left out, and the page says which it carries
 MEAN = -1  # in the place of a head: the mean over all
-_PARTS = ("page.html", "page.css", "effects.js", "page.js")
+_SCRIPTS = ("texts.js", "effects.js", "page.js")
+_PARTS = ("page.html", "page.css", *_SCRIPTS)
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def page_text(
         STYLE=_file("page.css"),
         # No text of a sentence can end the script it stands in.
         DATA=json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-        SCRIPT=_file("effects.js") + _file("page.js"),
+        SCRIPT="".join(_file(name) for name in _SCRIPTS),
     )
     text = text.encode("utf-8", errors="replace").decode("utf-8")  # half a surrogate pair is no text
     return text, None if has_all else carried

@@ -5,97 +5,6 @@
   const LARGE = 80; // words from which the table shows only the heaviest of a row, and two columns take more than one page
   const PAPER = 680; // pixels of a style's 96 an inch: A4 and Letter upright, with the margins that browsers leave
 
-  const TEXT = {
-    en: {
-      heading: "What the model attends to", skip: "Go to the pictures", language: "Language", theme: "Light or dark",
-      sentences: "Sentences", translation: "Sentence and translation", source: "Source", target: "Translation",
-      stepBack: "One word back", stepForward: "One word on", play: "Play", pause: "Pause", wordOfSource: "Word of the source", wordOfTarget: "Word of the translation",
-      choice: "What is shown", kind: "Attention", layer: "Layer", head: "Head", unit: "Unit", scale: "Shade", one: "0 to 1", largest: "up to the largest", words: "words",
-      pieces: "sub-word pieces", views: "Views", matrix: "Matrix", columns: "Two columns", grid: "All heads", table: "Numbers",
-      cross: "encoder-decoder", encoder: "encoder, to itself", decoder: "decoder, to itself", mean: "mean of all",
-      of: "of", probability: "probability", entropy: "entropy", bits: "bits", attends: "attends to", attended: "is attended to most by",
-      heaviest: "the five heaviest of each row", rows: "rows", read: "Read so far",
-      weight: "Weight", largestOfEach: "the largest of each head", faint: "Lines of weights below 0.05 are left out; of a chosen word, those below 0.01.",
-      noteCross: "A row is the distribution over the source used to predict its word of the translation.",
-      noteEncoder: "A row is how much a source word takes from each source word.",
-      noteDecoder: "A row is the distribution over the words before it used to predict its word.",
-      noteWords: "Pieces are merged to words: the sum over those attended to, the mean over those attending.",
-      notePieces: "Sub-word pieces, as the model reads them.",
-      noteSpecial: "Special tokens are grey and slanted; they are counted, never left out. The bar under a word of the translation is the probability the model gave it.",
-      matrixLabel: "attention matrix; arrow keys move over its cells, and the tab Numbers has it as a table",
-      footer: "Weights before dropout, from one pass over the finished translation; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
-      carried: "To stay small this page carries only: ", layers: "layers", heads: "heads",
-      effects: "Is it an explanation?", notTheEffect: "Attention is not the effect: it says where the model looks, not what its translation rests on.",
-      effectOn: "Effect on", whole: "the whole translation", order: "Order", inSentence: "as in the sentence", byAttention: "most attention first", byEffect: "largest effect first",
-      effectsLabel: "attention and effect of each source word; arrow keys up and down go over them, left and right over the words of the translation",
-      attention: "Attention", effect: "Effect", sourceWord: "Source word", stays: "cannot be taken out",
-      share: "share of all attention", shareOf: (word) => `share of the attention of ${word}`,
-      loss: "nats the translation loses when the word is taken out", lossOf: (word) => `nats ${word} loses when the word is taken out`,
-      correlation: "rank correlation", noCorrelation: "no rank correlation: there are too few words, or they are all alike",
-      agreeMostly: "attention and effect mostly agree", agreePart: "attention and effect agree in part", agreeHardly: "attention and effect hardly agree", agreeNot: "attention and effect contradict each other",
-      withinChance: (count) => `; over ${count} words chance alone may give as much.`, beyondChance: (count, chance) => ` (${count} words; chance alone seldom passes ${chance}).`,
-      without: (word, what) => `Without ${word}, ${what} is`, theTranslation: "the translation", most: "loses most:", losesMost: "loses most without",
-      less: "times less probable", more: "times more probable", million: "more than a million", asProbable: "as probable as before",
-      effectsTogether: "To stay small this page has effects on the whole translation only, not on each of its words.",
-      noteEffects: "Each word is taken out of the source in turn, and the same translation is scored again (“leave one out”). 0.7 nats make it half as probable, 2.3 a tenth; a hollow bar is a gain. Nothing is said of words together: two that stand for each other may both seem to matter little.",
-      // What an encoder's page says in other words: there is one text and no translation.
-      alone: {
-        source: "Text", translation: "Text", wordOfSource: "Word of the text", noteEncoder: "A row is how much its word takes from each word.",
-        noteSpecial: "Special tokens are grey and slanted; they are counted, never left out.",
-        footer: "Weights before dropout, from one pass over the text; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
-      },
-      // And a language model's: its one text is what it writes.
-      written: {
-        translation: "Text", target: "Text", wordOfTarget: "Word of the text", decoder: "decoder, to the words before",
-        noteSpecial: "Special tokens are grey and slanted; they are counted, never left out. The bar under a word is the probability the model gave it.",
-        footer: "Weights before dropout, from one pass over the text; each is stored in 8 bits (of its square root), so the last digits are rounded. This page is one file and loads nothing.",
-      },
-    },
-    pt: {
-      heading: "A que o modelo presta atenção", skip: "Ir para as figuras", language: "Idioma", theme: "Claro ou escuro",
-      sentences: "Frases", translation: "Frase e tradução", source: "Original", target: "Tradução",
-      stepBack: "Uma palavra atrás", stepForward: "Uma palavra adiante", play: "Reproduzir", pause: "Pausar", wordOfSource: "Palavra do original", wordOfTarget: "Palavra da tradução",
-      choice: "O que se mostra", kind: "Atenção", layer: "Camada", head: "Cabeça", unit: "Unidade", scale: "Tom", one: "de 0 a 1", largest: "até o maior", words: "palavras",
-      pieces: "subpalavras", views: "Vistas", matrix: "Matriz", columns: "Duas colunas", grid: "Todas as cabeças", table: "Números",
-      cross: "do decodificador ao codificador", encoder: "do codificador a si mesmo", decoder: "do decodificador a si mesmo", mean: "média de todas",
-      of: "de", probability: "probabilidade", entropy: "entropia", bits: "bits", attends: "olha para", attended: "recebe mais atenção de",
-      heaviest: "os cinco maiores de cada linha", rows: "linhas", read: "Lido até aqui",
-      weight: "Peso", largestOfEach: "o maior de cada cabeça", faint: "Traços de peso abaixo de 0,05 são omitidos; os de uma palavra escolhida, abaixo de 0,01.",
-      noteCross: "Uma linha é a distribuição sobre o original usada para prever a sua palavra da tradução.",
-      noteEncoder: "Uma linha é quanto uma palavra do original recebe de cada palavra do original.",
-      noteDecoder: "Uma linha é a distribuição sobre as palavras anteriores usada para prever a sua palavra.",
-      noteWords: "As subpalavras estão reunidas em palavras: a soma sobre as observadas, a média sobre as que observam.",
-      notePieces: "Subpalavras, como o modelo as lê.",
-      noteSpecial: "Os símbolos especiais estão em cinza e itálico; contam e nunca são omitidos. A barra sob uma palavra da tradução é a probabilidade que o modelo lhe deu.",
-      matrixLabel: "matriz de atenção; as setas percorrem as células, e a aba Números a mostra como tabela",
-      footer: "Pesos antes do dropout, de uma passagem pela tradução terminada; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
-      carried: "Para ficar pequena, esta página traz apenas: ", layers: "camadas", heads: "cabeças",
-      effects: "Isso explica?", notTheEffect: "A atenção não é o efeito: ela diz para onde o modelo olha, não em que a sua tradução se apoia.",
-      effectOn: "Efeito sobre", whole: "a tradução inteira", order: "Ordem", inSentence: "a da frase", byAttention: "mais atenção primeiro", byEffect: "maior efeito primeiro",
-      effectsLabel: "atenção e efeito de cada palavra do original; as setas para cima e para baixo as percorrem, para os lados percorrem as palavras da tradução",
-      attention: "Atenção", effect: "Efeito", sourceWord: "Palavra do original", stays: "não pode ser retirado",
-      share: "parte de toda a atenção", shareOf: (word) => `parte da atenção de ${word}`,
-      loss: "nats que a tradução perde quando se retira a palavra", lossOf: (word) => `nats que ${word} perde quando se retira a palavra`,
-      correlation: "correlação de postos", noCorrelation: "sem correlação de postos: as palavras são poucas ou todas iguais",
-      agreeMostly: "atenção e efeito quase sempre concordam", agreePart: "atenção e efeito concordam em parte", agreeHardly: "atenção e efeito mal concordam", agreeNot: "atenção e efeito se contradizem",
-      withinChance: (count) => `; com ${count} palavras, o acaso sozinho pode dar o mesmo.`, beyondChance: (count, chance) => ` (${count} palavras; o acaso sozinho raramente passa de ${chance}).`,
-      without: (word, what) => `Sem ${word}, ${what} fica`, theTranslation: "a tradução", most: "perde mais:", losesMost: "perde mais sem",
-      less: "vezes menos provável", more: "vezes mais provável", million: "mais de um milhão de", asProbable: "tão provável quanto antes",
-      effectsTogether: "Para ficar pequena, esta página traz só os efeitos sobre a tradução inteira, não sobre cada uma das suas palavras.",
-      noteEffects: "Cada palavra é retirada do original, uma de cada vez, e a mesma tradução é pontuada de novo (“leave one out”). 0,7 nat a torna duas vezes menos provável, 2,3 nats dez vezes; uma barra vazada é um ganho. Nada se diz de palavras em conjunto: duas que se substituem podem ambas parecer pouco importantes.",
-      alone: {
-        source: "Texto", translation: "Texto", wordOfSource: "Palavra do texto", noteEncoder: "Uma linha é quanto a sua palavra tira de cada palavra.",
-        noteSpecial: "Os símbolos especiais estão em cinza e itálico; contam e nunca são omitidos.",
-        footer: "Pesos antes do dropout, de uma passagem pelo texto; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
-      },
-      written: {
-        translation: "Texto", target: "Texto", wordOfTarget: "Palavra do texto", decoder: "do decodificador às palavras anteriores",
-        noteSpecial: "Os símbolos especiais estão em cinza e itálico; contam e nunca são omitidos. A barra sob uma palavra é a probabilidade que o modelo lhe deu.",
-        footer: "Pesos antes do dropout, de uma passagem pelo texto; cada um é guardado em 8 bits (da sua raiz quadrada), por isso os últimos algarismos são arredondados. Esta página é um só arquivo e não carrega nada.",
-      },
-    },
-  };
-
   const state = { sentence: 0, kind: "", layer: -1, head: -1, unit: "words", scale: "one", row: -1, column: -1, tab: "matrix" };
   let language = (navigator.language || "en").toLowerCase().startsWith("pt") ? "pt" : "en";
   let shown = null; // the matrix on show: {values, rows, columns, rowSpecial, columnSpecial}, what it is of, and its sides
@@ -106,10 +15,10 @@
   // An encoder's page has a source alone, a language model's a target alone.
   const missing = ["source", "target"].find((side) => !data.sentences[0].lines[side].words.length);
   if (missing) {
-    for (const words of Object.values(TEXT)) Object.assign(words, missing === "target" ? words.alone : words.written);
+    for (const words of Object.values(TEXTS)) Object.assign(words, missing === "target" ? words.alone : words.written);
     for (const id of [`${missing}-name`, missing]) byId(id).hidden = true;
   }
-  const say = (key) => TEXT[language][key];
+  const say = (key) => TEXTS[language][key];
   const formats = new Map(); // making one takes longer than using it
   function number(value, digits = 2) {
     const key = `${language} ${digits}`;
