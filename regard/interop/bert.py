@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from regard.config import from_dict, to_dict
 from regard.errors import ConfigError, ModelError
-from regard.formats.languages import card_lines
 from regard.interop import cards, huggingface, places
 from regard.interop.bert_names import (
     FAMILIES,
@@ -52,10 +50,8 @@ def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     if getattr(ours, "sparse", False) and ours.num_random_blocks:
         warnings.append(random_blocks_sentence(ours.num_random_blocks, ours.block_size))
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
-    num_parameters = sum(map(torch.numel, weights.values()))
     language = cards.language_of(source)
-    facts = card_lines([language])
-    card = cards.imported(source, _architecture(config, str(source)), num_parameters, origin=origin, facts=facts)
+    card = cards.imported(source, _architecture(config, str(source)), weights, [language], origin=origin)
     save_encoder(out, model, weights, tokens, card, language=language)
     return warnings
 

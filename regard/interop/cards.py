@@ -1,9 +1,11 @@
 """README.md of folders that went from one project to the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from regard.formats.languages import language_of_card
+from torch import Tensor
+
+from regard.formats.languages import card_lines, language_of_card
 from regard.models.folder import CARD_FILE, card_of
 
 _MAX_CARD_BYTES = 1 << 20
@@ -12,7 +14,8 @@ _MAX_CARD_BYTES = 1 << 20
 def imported(
     source: Path,
     architecture: str,
-    num_parameters: int,
+    weights: Mapping[str, Tensor],
+    languages: Sequence[str],
     *,
     origin: str = "",
     facts: Sequence[str] = (),
@@ -21,16 +24,19 @@ def imported(
     """README.md of a model folder of ours that was made from another's.
 
     Args:
+        weights: by name, each once.
+        languages: of its text, where known.
         origin: where that came from, if it was fetched.
-        facts: lines for machines, such as "pipeline_tag: translation".
+        facts: further lines for machines, such as "pipeline_tag: translation".
         use: lines on how to use it.
     """
+    num_parameters = sum(weight.numel() for weight in weights.values())
     said = [
         f"A {architecture}, imported from {origin or 'a Hugging Face folder'}; {num_parameters:,} parameters in "
         "float32.",
         "Author, training data and licence are those of the original: see its card.",
     ]
-    return card_of(source, ["library_name: regard", *facts], said, use)
+    return card_of(source, ["library_name: regard", *facts, *card_lines(languages)], said, use)
 
 
 def language_of(folder: Path) -> str:
@@ -42,6 +48,9 @@ def language_of(folder: Path) -> str:
         return ""
 
 
-def exported(source: Path, architecture: str, *, facts: Sequence[str] = (), use: Sequence[str] = ()) -> str:
+def exported(
+    source: Path, architecture: str, languages: Sequence[str], *, facts: Sequence[str] = (), use: Sequence[str] = ()
+) -> str:
     """README.md of a folder for `transformers` that was made from ours; arguments as `imported`."""
-    return card_of(source, ["library_name: transformers", *facts], [f"A {architecture}, written by regard."], use)
+    facts = ["library_name: transformers", *facts, *card_lines(languages)]
+    return card_of(source, facts, [f"A {architecture}, written by regard."], use)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from regard.data.text_tokens import TextTokens
 from regard.errors import ModelError
-from regard.formats.languages import card_lines
 from regard.interop import cards, huggingface, places
 from regard.interop.bert_names import (
     FAMILIES,
@@ -49,7 +48,7 @@ def export_folder(source: Path, out: Path) -> list[str]:
         f"    from transformers import {name}, AutoTokenizer",
         f"    model = {name}.from_pretrained({json.dumps(source.resolve().name)})",
     ]
-    card = cards.exported(source, config["architectures"][0], facts=card_lines([loaded.language]), use=use)
+    card = cards.exported(source, config["architectures"][0], [loaded.language], use=use)
     huggingface.write_folder(out, config, tensors, card, write_more)
     return warnings
 

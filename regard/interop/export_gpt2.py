@@ -8,7 +8,6 @@ from torch import Tensor
 
 from regard.data.byte_tokens import ByteTokens
 from regard.errors import ModelError
-from regard.formats.languages import card_lines
 from regard.interop import cards, huggingface, places
 from regard.interop.gpt2_names import ARCHITECTURES, FIXED, PREFIX, SETTINGS, places_of
 from regard.interop.gpt2_tokens import write_tokens
@@ -35,8 +34,7 @@ def export_folder(source: Path, out: Path) -> list[str]:
             search = {**_special_ids(tokens), "suppress_tokens": list(silent)}
             huggingface.write_json(folder / huggingface.GENERATION_FILE, search)
 
-    facts = ["pipeline_tag: text-generation", *card_lines([loaded.language])]
-    card = cards.exported(source, ARCHITECTURES[0], facts=facts)
+    card = cards.exported(source, ARCHITECTURES[0], [loaded.language], facts=["pipeline_tag: text-generation"])
     huggingface.write_folder(out, config, tensors, card, write_more)
     return ["this model has no tokenizer, so none was written."] if tokens is None else []
 

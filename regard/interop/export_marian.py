@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor
 
 from regard.errors import ModelError
-from regard.formats.languages import card_lines
 from regard.interop import cards, huggingface, places
 from regard.interop.marian_names import layer_places
 from regard.interop.marian_tokens import write_tokens
@@ -41,7 +40,7 @@ def export_folder(source: Path, out: Path) -> list[str]:
         huggingface.write_json(folder / huggingface.GENERATION_FILE, search)
         write_tokens(folder, tokens, languages, max_length=config["max_position_embeddings"])
 
-    card = cards.exported(source, "MarianMTModel", facts=["pipeline_tag: translation", *card_lines(languages)])
+    card = cards.exported(source, "MarianMTModel", languages, facts=["pipeline_tag: translation"])
     huggingface.write_folder(out, config, tensors, card, write_more)
     return ["transformers scores translations by another rule for length, so its beam search may choose others."]
 

@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from regard.config import from_dict, to_dict
 from regard.errors import ConfigError, ModelError
-from regard.formats.languages import card_lines
 from regard.interop import cards, huggingface, places
 from regard.interop.gpt2_names import ARCHITECTURES, HARMLESS, PLAIN, PREFIX, SETTINGS, places_of
 from regard.interop.gpt2_tokens import read_tokens
@@ -46,10 +44,8 @@ def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     if end is not None and (other := next((each for each in ends if each not in (None, end, [end])), None)) is not None:
         warnings.append(f"transformers ends a text at eos_token_id {other}, this model at its tokenizer's end, {end}.")
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
-    num_parameters = sum(map(torch.numel, weights.values()))
     language = cards.language_of(source)
-    facts = card_lines([language])
-    card = cards.imported(source, _architecture(config, str(source)), num_parameters, origin=origin, facts=facts)
+    card = cards.imported(source, _architecture(config, str(source)), weights, [language], origin=origin)
     save_decoder(out, model, weights, tokens, card, language=language)
     return warnings
 

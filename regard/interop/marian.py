@@ -10,7 +10,6 @@ from torch import Tensor
 
 from regard.config import from_dict
 from regard.errors import ConfigError, ModelError
-from regard.formats.languages import card_lines
 from regard.interop import cards, huggingface, places
 from regard.interop.huggingface import ForeignTensors
 from regard.interop.marian_names import layer_places
@@ -97,10 +96,9 @@ def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     model = convert(config, tensors, str(source))
     warnings += token_warnings + _model_warnings(settings, tensors, model)
     weights = {name: parameter.float() for name, parameter in model.named_parameters()}
-    facts = ["pipeline_tag: translation", *card_lines(languages)]
+    facts = ["pipeline_tag: translation"]
     use = ["## Use", "", "    regard translate THIS-FOLDER < text.txt"]
-    num_parameters = sum(map(torch.numel, weights.values()))
-    card = cards.imported(source, "MarianMT model", num_parameters, facts=facts, use=use, origin=origin)
+    card = cards.imported(source, "MarianMT model", weights, languages, facts=facts, use=use, origin=origin)
     save(out, model, weights, tokens, card, source_language=languages[0], target_language=languages[1])
     return warnings
 
