@@ -73,6 +73,8 @@ def serious_violations() -> Callable[[Any], list[Any]]:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
 
     def found(page: Any) -> list[Any]:
+        # A colour that is on its way has another contrast.
+        page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished))")
         violations = axe.run(page).response["violations"]
         serious = [each for each in violations if each["impact"] in ("serious", "critical")]
         return [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
