@@ -53,6 +53,7 @@ def make_encoder(
     labels: tuple[str, ...] = (),
     arch: str = "bert",
     next_sentence: bool = False,
+    pool: str = "first",
     **overrides: Any,
 ) -> TaskModel:
     """An encoder with every number random."""
@@ -60,7 +61,7 @@ def make_encoder(
     sizes = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "feed_forward_size": 24, "max_length": 43}
     if arch == "bigbird":  # some texts are longer than what is attended to in full
         sizes |= {"block_size": 2, "num_random_blocks": 1}
-    head = {"task": task, "labels": list(labels), "next_sentence": next_sentence}
+    head = {"task": task, "labels": list(labels), "next_sentence": next_sentence, "pool": pool}
     model = build_encoder(arch, {"vocab_size": tokens.vocab_size, **sizes, **overrides}, head)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)

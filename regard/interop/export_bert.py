@@ -126,6 +126,8 @@ def _check(family: Family, model: TaskModel, where: str) -> None:
         for name, value in fixed.items()
         if getattr(ours, name) != value
     ]
+    if model.config.pool != "first":
+        wrong.append(f"pool is {model.config.pool}, expected first")
     if wrong:
         raise ModelError(f"{where}: {'; '.join(wrong)}. The class knows no other value.")
 

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import ConfigError
@@ -18,6 +19,7 @@ from regard.nn.layers import ACTIVATIONS, Dropout, Linear, OutputLayer
 from regard.nn.padded import Padded
 
 Task = Literal["none", "mask", "classify", "tag"]
+Pool = Literal["first", "mean"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class HeadConfig:
     labels: tuple[str, ...] = ()  # of classify (one: a number is predicted) and tag, in the order of the logits
     dropout: float = 0.1  # before classify and tag
     pair: bool | None = None  # whether classify judges pairs of texts; None: not known, as of an imported model
+    pool: Pool = "first"  # of classify: what is read of a text, its first token through the pooling layer or a mean
     next_sentence: bool = False  # of mask: beside it, whether the second of two texts follows the first
     temperature: float = 1.0  # of classify: logits are divided by it where calibrated probabilities are asked for
 
@@ -37,6 +40,12 @@ class HeadConfig:
         if bool(self.labels) != (self.task in ("classify", "tag")):
             told = f"takes no labels, got {len(self.labels)}" if self.labels else "needs labels, got none"
             raise ConfigError(f"a head for {self.task!r} {told}")
+        if self.pool not in get_args(Pool):
+            raise ConfigError(f"pool must be one of {', '.join(get_args(Pool))}, got {self.pool!r}")
+        if self.pool != "first" and self.task != "classify":
+            raise ConfigError(
+                f"pool {self.pool!r} is how whole texts are read, which a head for {self.task!r} does not"
+            )
         if self.next_sentence and self.task != "mask":
             raise ConfigError(f"next_sentence stands beside a head for masked words, not one for {self.task!r}")
         for label in self.labels:
@@ -102,7 +111,7 @@ class TaskModel(nn.Module):
                     raise ConfigError("to tell next sentences the encoder needs token types and its pooling layer")
                 self.next_sentence = Linear(encoder.config.hidden_size, 2)
         elif config.task != "none":
-            if config.task == "classify" and not encoder.config.pooled:
+            if reads_pooled(config) and not encoder.config.pooled:
                 raise ConfigError("to classify texts the encoder needs its pooling layer (pooled = true)")
             self.head = LabelHead(encoder.config.hidden_size, len(config.labels), config.dropout)
 
@@ -126,21 +135,35 @@ class TaskModel(nn.Module):
         if self.head is None:
             raise ConfigError("this encoder has no head: it has not been trained for a task.")
         states = self.encoder.encode(tokens, types).states
-        return self.head(self.encoder.pool(states) if self.config.task == "classify" else states)
+        return self.head(self.pooled(states, tokens) if self.config.task == "classify" else states)
+
+    def pooled(self, states: Tensor, tokens: Padded) -> Tensor:
+        """What the head reads of whole texts: states (B, L, hidden) to one vector each, (B, hidden).
+
+        The first token's state through the encoder's pooling layer (Devlin et al. 2019, section 3), or the mean of all
+        real tokens' states (Reimers and Gurevych 2019, section 3), scaled to mean 0 and variance 1: a mean is shorter
+        than what it is of, and the head would learn from it more slowly.
+        """
+        if self.config.pool == "first":
+            return self.encoder.pool(states)
+        mean = tokens.clear(states).sum(dim=1) / tokens.lengths[:, None]
+        return F.layer_norm(mean, mean.shape[-1:])
 
 
 def with_head(base: TaskModel, config: HeadConfig, *, new: bool = False, **changes: Any) -> TaskModel:
     """The encoder of a model under another head, which keeps what it knows if the same was asked of it before.
 
-    A pooling layer that the head needs and the encoder lacks begins anew.
+    A pooling layer that the head needs and the encoder lacks begins anew; one that a head for texts has no use for is
+    left out.
 
     Args:
         new: let the head begin anew, whatever was asked before.
         changes: to the encoder's configuration.
     """
-    pooled = base.encoder.config.pooled or config.task == "classify"
+    pooled = reads_pooled(config) if config.task == "classify" else base.encoder.config.pooled
     model = TaskModel(_rebuilt(base.encoder, **changes, pooled=pooled), config)
-    if not new and (base.config.task, base.config.labels) == (config.task, config.labels):
+    asked, before = ((each.task, each.labels, each.pool) for each in (config, base.config))
+    if not new and asked == before:
         known = base.state_dict()
         model.load_state_dict({name: known[name] for name in model.state_dict() if name in known}, strict=False)
     return model
@@ -152,9 +175,14 @@ def _rebuilt(encoder: Encoder, **changes: Any) -> Encoder:
     if config == encoder.config:
         return encoder
     found = type(encoder)(config)
-    new = config.pooled and not encoder.config.pooled
-    found.load_state_dict(encoder.state_dict(), strict=not new)  # all but that layer
+    same = config.pooled == encoder.config.pooled
+    found.load_state_dict(encoder.state_dict(), strict=same)  # all but that layer
     return found
+
+
+def reads_pooled(config: HeadConfig) -> bool:
+    """Whether a head reads the encoder's pooling layer."""
+    return config.task == "classify" and config.pool == "first"
 
 
 def tells_pairs(config: Any) -> bool:

@@ -9,6 +9,7 @@ from regard.config import from_dict, refuse_idle, to_dict, to_toml
 from regard.data.columns import Columns
 from regard.data.labelled import LabelTask, check_task
 from regard.errors import ConfigError
+from regard.models.heads import Pool
 from regard.nn.layers import fast_in_bf16
 from regard.runs.sizes import Sizes
 from regard.training.distil import DistilSettings
@@ -54,6 +55,9 @@ class HeadSettings(Sizes):
 
     task: str
     base_sha256: str = ""  # of the folder's weights
+    # What a label is told from: `first`, the first token's state through BERT's pooling layer; or `mean`, the mean of
+    # all tokens' states, for encoders that were made for it; None: as the base has it, else `first`.
+    pool: Pool | None = None
     dropout: float = 0.1  # before the head
     encoder_dropout: float | None = None  # in the encoder; None: 0.1 from nothing, else as the base has it
     vocab_size: int = 8_000  # from nothing: at most
@@ -63,6 +67,8 @@ class HeadSettings(Sizes):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_task(self.task)
+        if self.task == "tag":
+            refuse_idle(self, {"pool": None}, "each word has its own tag", "[model]")
         if self.vocab_size < 10 or (self.max_length and self.max_length < 3):
             raise ConfigError("model.vocab_size must be at least 10 and model.max_length at least 3")
         for name in ("dropout", "encoder_dropout"):

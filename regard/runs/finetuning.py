@@ -22,7 +22,7 @@ from regard.models import ENCODERS
 from regard.models.bert import Bert
 from regard.models.bigbird import lengthen
 from regard.models.folder import save_encoder
-from regard.models.heads import HeadConfig, TaskModel, with_head
+from regard.models.heads import HeadConfig, TaskModel, reads_pooled, with_head
 from regard.models.protocol import Encoder
 from regard.runs import beside
 from regard.runs.bases import check_encoder_name, encoder_base, student_base, with_language
@@ -124,7 +124,10 @@ class Finetuning:
         draft = from_dict(TrainingPlan, training, f"{where}, [training]")  # a mistake shows before the data is read
         if distil is not None:
             refuse_idle(
-                model, {"dropout": 0.1, "encoder_dropout": None}, "a student has its teacher's", f"{where}, [model]"
+                model,
+                {"pool": None, "dropout": 0.1, "encoder_dropout": None},
+                "a student has its teacher's",
+                f"{where}, [model]",
             )
             if self.task == "regress":
                 refuse_idle(distil, {"temperature": 2.0}, "numbers have no distribution", f"{where}, [distil]")
@@ -291,7 +294,10 @@ class Finetuning:
         pair = None if tags else not isinstance(rows.texts[0], str)
         given = self.model.encoder_dropout
         dropout = {} if given is None else {"dropout": given, "attention_dropout": given}
-        head = HeadConfig(task="tag" if tags else "classify", labels=labels, dropout=self.model.dropout, pair=pair)
+        pool = self.model.pool or "first"
+        head = HeadConfig(
+            task="tag" if tags else "classify", labels=labels, pool=pool, dropout=self.model.dropout, pair=pair
+        )
         if name in ENCODER_SIZES and not Path(name).exists():
             texts = [part for text in rows.texts for part in ([text] if isinstance(text, str) else text)]
             size, lowercase = self.model.vocab_size, self.model.lowercase
@@ -300,12 +306,15 @@ class Finetuning:
             )
             arch, sizes = self.model.named()
             length = self.model.max_length or _LENGTH
-            values = {**sizes, **dropout, "vocab_size": tokens.vocab_size, "max_length": length, "pooled": True}
+            values = {**sizes, **dropout, "vocab_size": tokens.vocab_size, "max_length": length}
             config_class, model_class = ENCODERS[arch]
-            return TaskModel(model_class(from_dict(config_class, values, name)), head), tokens, self.model
+            config = from_dict(config_class, {**values, "pooled": tags or reads_pooled(head)}, name)
+            return TaskModel(model_class(config), head), tokens, self.model
         loaded, digest = encoder_base(name)
         base = loaded.model
         base.encoder = self._of_length(base.encoder)
+        if not (tags or self.model.pool):
+            head = dataclasses.replace(head, pool=base.config.pool)
         other_unit = head.labels == (_NUMBER,)  # a number in another unit is another question
         model = with_head(base, head, new=other_unit, **dropout)
         assert loaded.tokens is not None

@@ -87,7 +87,7 @@ def read(model: TaskModel, batch: LabelBatch) -> tuple[Tensor, Tensor]:
     assert model.head is not None
     states = model.encoder.encode(batch.tokens, batch.types).states
     if model.config.task == "classify":
-        return states, model.head(model.encoder.pool(states))
+        return states, model.head(model.pooled(states, batch.tokens))
     return states, model.head(states[batch.rows, batch.places])
 
 

@@ -4,11 +4,13 @@ import random
 
 import numpy as np
 import pytest
+import torch
 from tiny_model import SOURCES, make_encoder, make_encoder_folder, make_text_tokens
 
 from regard.data.text_tokens import TextTokens
 from regard.engines.encoder import EncoderEngine
 from regard.errors import ConfigError, ModelError
+from regard.models.heads import LabelHead
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +24,11 @@ def texts(count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("arch", ["bert", "bigbird"])
-@pytest.mark.parametrize("task", ["mask", "classify", "tag"])
-def test_a_text_has_the_same_numbers_in_any_company(tokens: TextTokens, task: str, arch: str) -> None:
-    model = make_encoder(tokens, task, () if task == "mask" else ("a", "b", "c"), arch)
+@pytest.mark.parametrize(
+    ("task", "pool"), [("mask", "first"), ("classify", "first"), ("classify", "mean"), ("tag", "first")]
+)
+def test_a_text_has_the_same_numbers_in_any_company(tokens: TextTokens, task: str, pool: str, arch: str) -> None:
+    model = make_encoder(tokens, task, () if task == "mask" else ("a", "b", "c"), arch, pool=pool)
     inputs = [tokens.encode(text, other) for text, other in zip(texts(30), [*texts(10), *[None] * 20], strict=True)]
     engine, small = EncoderEngine(model, tokens), EncoderEngine(model, tokens, batch_tokens=60)
     together, apart = engine.logits(inputs), small.logits(inputs)
@@ -36,6 +40,23 @@ def test_a_text_has_the_same_numbers_in_any_company(tokens: TextTokens, task: st
         np.testing.assert_allclose(together[number], alone, atol=1e-5)
         np.testing.assert_allclose(apart[number], alone, atol=1e-5)
         assert states[number].shape == (len(each), 16)
+
+
+def test_a_text_is_told_by_its_first_token_or_by_the_mean_of_all(tokens: TextTokens) -> None:
+    inputs = [tokens.encode(text) for text in texts(6)]
+    for pool in ("first", "mean"):
+        model = make_encoder(tokens, "classify", ("a", "b", "c"), pool=pool).double()
+        engine = EncoderEngine(model, tokens)
+        assert isinstance(model.head, LabelHead)
+        weight, bias = (each.detach().numpy() for each in (model.head.output.weight, model.head.output.bias))
+        for states, logits in zip(engine.states(inputs), engine.logits(inputs), strict=True):
+            if pool == "first":
+                assert model.encoder.pooler is not None
+                vector = model.encoder.pool(torch.from_numpy(states[None]).double())[0].detach().numpy()
+            else:
+                mean = states.mean(axis=0)
+                vector = (mean - mean.mean()) / np.sqrt(mean.var() + 1e-5)
+            np.testing.assert_allclose(logits, weight @ vector + bias, atol=1e-5)
 
 
 def test_logits_at_some_tokens_are_those_of_all(tokens: TextTokens) -> None:

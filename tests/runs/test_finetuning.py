@@ -1,5 +1,6 @@
 """Fine-tuning learns, goes on as if nothing had happened, and refuses what does not fit."""
 
+import dataclasses
 import json
 import random
 from pathlib import Path
@@ -12,7 +13,9 @@ from tiny_run import Listener
 
 import regard
 from regard.errors import CheckpointError, ConfigError, DataError, ModelError
+from regard.interop import export_folder
 from regard.models.folder import load_encoder
+from regard.models.heads import HeadConfig
 from regard.runs.data import prepare_labelled
 from regard.runs.finetune_settings import HeadSettings, LabelledData
 from regard.runs.finetuning import Finetuning
@@ -57,7 +60,7 @@ def write(folder: Path, task: str, count: int = 160) -> str:
 
 
 def train(
-    out: Path, data: str, base: Path | str, task: str = "classify", dies_at: int = 0, **training: Any
+    out: Path, data: str, base: Path | str, task: str = "classify", dies_at: int = 0, pool: Any = None, **training: Any
 ) -> tuple[dict[str, Any], Listener]:
     class Dying(Listener):
         def progress(self, progress: Any, *_: Any) -> None:
@@ -68,7 +71,7 @@ def train(
     listener = Dying()
     labelled = LabelledData(train=(data,), dev_rows=16)
     sizes = {} if Path(base).exists() else {"vocab_size": 60, "max_length": 32}
-    head = HeadSettings(base=str(base), task=task, **sizes)
+    head = HeadSettings(base=str(base), task=task, pool=pool, **sizes)
     run = Finetuning(out, head, {**SETTINGS, **training}, labelled, reporter=listener)
     return run.train(*prepare_labelled(labelled, run.task, run.seed, listener.note)), listener
 
@@ -273,6 +276,44 @@ def test_an_encoder_without_pooling_gets_it(tmp_path: Path) -> None:
     assert load_encoder(tmp_path / "run").model.encoder.pooler is not None
     train(tmp_path / "tags", write(tmp_path, "tag"), base, "tag", max_steps=2)
     assert load_encoder(tmp_path / "tags").model.encoder.pooler is None
+
+
+@pytest.mark.parametrize("from_nothing", [True, False])
+def test_a_label_is_told_from_the_mean_of_all_tokens(tmp_path: Path, base: Path, from_nothing: bool) -> None:
+    data = write(tmp_path, "classify")
+    first, _ = train(tmp_path / "first", data, "bert-tiny" if from_nothing else base, pool="mean")
+    if from_nothing:  # the base is all chance
+        assert first["dev_accuracy"] > 90
+    made = load_encoder(tmp_path / "first").model
+    assert (made.config.pool, made.encoder.pooler) == ("mean", None), "nothing reads that layer"
+    again, _ = train(tmp_path / "again", data, tmp_path / "first", max_steps=1, learning_rate=1e-9)
+    assert again["dev_accuracy"] == first["dev_accuracy"], "as the base has it"
+    train(tmp_path / "other", data, tmp_path / "first", max_steps=1, pool="first")
+    other = load_encoder(tmp_path / "other").model
+    assert other.config.pool == "first"
+    assert other.encoder.pooler is not None
+    with pytest.raises(ModelError, match=r"BertForSequenceClassification: pool is mean, expected first\. The class"):
+        export_folder(tmp_path / "first", tmp_path / "out")
+    with pytest.raises(ConfigError, match="pool does nothing here: each word has its own tag"):
+        train(tmp_path / "tags", write(tmp_path, "tag"), base, "tag", pool="mean")
+    with pytest.raises(ConfigError, match="pool must be one of first, mean, got 'last'"):
+        HeadConfig(task="classify", labels=("a", "b"), pool="last")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="pool 'mean' is how whole texts are read, which a head for 'mask' does not"):
+        HeadConfig(task="mask", pool="mean")
+
+
+def test_a_student_reads_as_its_teacher_does(tmp_path: Path, base: Path) -> None:
+    data = write(tmp_path, "classify")
+    train(tmp_path / "teacher", data, base, pool="mean", max_steps=2)
+    labelled = LabelledData(train=(data,), dev_rows=16)
+    head = HeadSettings(base=str(tmp_path / "teacher"), task="classify")
+    run = Finetuning(tmp_path / "student", head, {**SETTINGS, "max_steps": 2}, labelled, distil=DistilSettings())
+    run.train(*prepare_labelled(labelled, run.task, run.seed, lambda text: None))
+    student = load_encoder(tmp_path / "student").model
+    assert (student.config.pool, student.encoder.config.num_layers) == ("mean", 1)
+    asked = dataclasses.replace(head, pool="first")
+    with pytest.raises(ConfigError, match="pool does nothing here: a student has its teacher's"):
+        Finetuning(tmp_path / "wrong", asked, SETTINGS, labelled, distil=DistilSettings())
 
 
 def test_steps_follow_the_data(tmp_path: Path, base: Path) -> None:

@@ -40,8 +40,9 @@ def alone(model: TaskModel, tokens: TextTokens, text: Text) -> torch.Tensor:
     return model(pad([read.ids]), torch.tensor([read.types]))
 
 
-def test_the_loss_of_a_batch_is_the_sum_over_its_texts(tokens: TextTokens) -> None:
-    model = make_encoder(tokens, "classify", ("a", "b", "c")).double()
+@pytest.mark.parametrize("pool", ["first", "mean"])
+def test_the_loss_of_a_batch_is_the_sum_over_its_texts(tokens: TextTokens, pool: str) -> None:
+    model = make_encoder(tokens, "classify", ("a", "b", "c"), pool=pool).double()
     examples = encoded(tokens, ["b", "a", "c", "b"], ["a", "b", "c"])
     batch = examples.batch(np.array([3, 0, 2, 1]))
     assert batch.labels.tolist() == [1, 1, 2, 0]
