@@ -8,10 +8,8 @@ set -euo pipefail
 minilm=$1 runs=${2:-runs} kind=${3:-mean} seed=${4:-1}
 here=$(cd "$(dirname "$0")" && pwd)
 data=${REGARD_DATA:-$here/../../../shared/data}/agnews
-more=()
 case $kind in
-    mean) settings=minilm-averaged more=(--set model.pool=mean) rows=("$runs"/agnews-data/{train,train,train_description_only}.tsv) ;;
-    averaged) settings=minilm-averaged rows=("$runs"/agnews-data/{train,train,train_description_only}.tsv) ;;
+    mean | averaged) settings=minilm-averaged rows=("$runs"/agnews-data/{train,train,train_description_only}.tsv) ;;
     plain) settings=minilm rows=("$runs"/agnews-data/{train,train_description_only}.tsv) ;;
     *) echo "$kind: expected mean, averaged or plain" >&2; exit 2 ;;
 esac
@@ -21,8 +19,8 @@ for part in train dev test; do  # title and description as one text
 done
 gzip -dc "$data/train_description_only.tsv.gz" > "$runs/agnews-data/train_description_only.tsv"
 [ -d "$runs/minilm" ] || regard import "$minilm" --out "$runs/minilm"
-out=$runs/agnews
-[ "$kind" = averaged ] && out=$runs/agnews-averaged
+out=$runs/agnews more=(--set model.pool=mean)
+[ "$kind" = mean ] || out=$runs/agnews-$kind more=()
 [ "$seed" = 1 ] || out=$out-$seed
 regard finetune "$runs/minilm" "${rows[@]}" --dev "$runs/agnews-data/dev.tsv" \
     --task classify -c "$here/$settings.toml" --set training.seed="$seed" "${more[@]}" --out "$out"

@@ -141,8 +141,8 @@ class TaskModel(nn.Module):
         """What the head reads of whole texts: states (B, L, hidden) to one vector each, (B, hidden).
 
         The first token's state through the encoder's pooling layer (Devlin et al. 2019, section 3), or the mean of all
-        real tokens' states (Reimers and Gurevych 2019, section 3), scaled to mean 0 and variance 1: a mean is shorter
-        than what it is of, and the head would learn from it more slowly.
+        real tokens' states (Reimers and Gurevych 2019, section 3), scaled to mean 0 and variance 1, for a mean is
+        shorter than what it is of.
         """
         if self.config.pool == "first":
             return self.encoder.pool(states)

@@ -287,7 +287,8 @@ def test_a_label_is_told_from_the_mean_of_all_tokens(tmp_path: Path, base: Path,
     made = load_encoder(tmp_path / "first").model
     assert (made.config.pool, made.encoder.pooler) == ("mean", None), "nothing reads that layer"
     again, _ = train(tmp_path / "again", data, tmp_path / "first", max_steps=1, learning_rate=1e-9)
-    assert again["dev_accuracy"] == first["dev_accuracy"], "as the base has it"
+    assert again["dev_accuracy"] == first["dev_accuracy"]
+    assert load_encoder(tmp_path / "again").model.config.pool == "mean", "as the base has it"
     train(tmp_path / "other", data, tmp_path / "first", max_steps=1, pool="first")
     other = load_encoder(tmp_path / "other").model
     assert other.config.pool == "first"
