@@ -71,7 +71,7 @@ def publish_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         fill(partial)
-        for path in partial.iterdir():
+        for path in partial.rglob("*"):
             flush(path)
         flush(partial)
         shutil.rmtree(old, ignore_errors=True)

@@ -51,6 +51,15 @@ def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path: Path, events: 
     assert events[:4] == ["flush b", "flush .model.partial", "name model", "name .model.partial"]
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["model", "model/b"]
 
+    def nested(folder: Path) -> None:
+        (folder / "c").mkdir()
+        (folder / "c" / "d").write_text("within")
+
+    events.clear()
+    storage.publish_folder(tmp_path / "deep", nested)
+    assert sorted(events[:2]) == ["flush c", "flush d"]
+    assert events[2:] == ["flush .deep.partial", "name .deep.partial", f"flush {tmp_path.name}"]
+
 
 def test_a_disk_that_refuses_to_flush_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(descriptor: int) -> None:

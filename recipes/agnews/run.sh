@@ -19,9 +19,9 @@ for part in train dev test; do  # title and description as one text
 done
 gzip -dc "$data/train_description_only.tsv.gz" > "$runs/agnews-data/train_description_only.tsv"
 [ -d "$runs/minilm" ] || regard import "$minilm" --out "$runs/minilm"
-out=$runs/agnews more=(--set model.pool=mean)
-[ "$kind" = mean ] || out=$runs/agnews-$kind more=()
+out=$runs/agnews pool=mean
+[ "$kind" = mean ] || out=$runs/agnews-$kind pool=first
 [ "$seed" = 1 ] || out=$out-$seed
 regard finetune "$runs/minilm" "${rows[@]}" --dev "$runs/agnews-data/dev.tsv" \
-    --task classify -c "$here/$settings.toml" --set training.seed="$seed" "${more[@]}" --out "$out"
+    --task classify -c "$here/$settings.toml" --set training.seed="$seed" --set model.pool=$pool --out "$out"
 regard evaluate "$out" "$runs/agnews-data/test.tsv" --out "$out.test"

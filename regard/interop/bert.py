@@ -1,6 +1,7 @@
 """BERT, DistilBERT and BigBird as `transformers` stores them: into our encoders, and into our model folder."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from regard.config import from_dict, to_dict
 from regard.errors import ConfigError, ModelError
-from regard.interop import cards, huggingface, places
+from regard.interop import cards, huggingface, places, pooling
 from regard.interop.bert_names import (
     FAMILIES,
     HARMLESS,
@@ -32,7 +33,8 @@ def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     """Make a model folder from one that a BERT, DistilBERT or BigBird class's `save_pretrained` wrote.
 
     Read are config.json, model.safetensors (or its shards), and tokenizer.json or vocab.txt with
-    tokenizer_config.json, and the language that README.md names, all in `source`. Weights are stored in float32.
+    tokenizer_config.json, and the language that README.md names, all in `source`, and 1_Pooling but for a
+    head for texts. Weights are stored in float32.
 
     What comes back and what is raised: see `regard.interop.import_folder`.
     """
@@ -42,6 +44,10 @@ def import_folder(source: Path, out: Path, origin: str = "") -> list[str]:
     warnings += huggingface.rounding_warnings(tensors)
     if f"{NEXT_SENTENCE}.weight" in tensors and not model.config.next_sentence:
         warnings.append("the head for next sentences was left out: it needs token types and the pooling layer.")
+    if model.config.task != "classify":  # which has what its class reads
+        pool, doubts = pooling.read(source)
+        model.config = replace(model.config, pool=pool)
+        warnings += doubts
     family = FAMILIES[config["model_type"]]
     pooler = f"{family.pooler.format(prefix=family.prefix)}.weight"
     if family.idle_pooler and not model.config.next_sentence and pooler in tensors:

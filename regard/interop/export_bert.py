@@ -9,7 +9,7 @@ from torch import Tensor
 
 from regard.data.text_tokens import TextTokens
 from regard.errors import ModelError
-from regard.interop import cards, huggingface, places
+from regard.interop import cards, huggingface, places, pooling
 from regard.interop.bert_names import (
     FAMILIES,
     PRETRAINING,
@@ -41,6 +41,8 @@ def export_folder(source: Path, out: Path) -> list[str]:
     def write_more(folder: Path) -> None:
         if tokens is not None:
             write_tokens(folder, tokens, max_length=limit, reads_types=reads_types)
+        if loaded.model.config.pool == "mean":  # no head for texts: `_check` refuses it
+            pooling.write_mean(folder, loaded.model.encoder.config.hidden_size)
 
     suffix = config["architectures"][0].removeprefix(FAMILIES[config["model_type"]].name)
     name = f"AutoModel{suffix.removeprefix('Model')}"
@@ -126,7 +128,7 @@ def _check(family: Family, model: TaskModel, where: str) -> None:
         for name, value in fixed.items()
         if getattr(ours, name) != value
     ]
-    if model.config.pool != "first":
+    if task == "classify" and model.config.pool != "first":
         wrong.append(f"pool is {model.config.pool}, expected first")
     if wrong:
         raise ModelError(f"{where}: {'; '.join(wrong)}. The class knows no other value.")

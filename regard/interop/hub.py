@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from regard.errors import InputError, MissingDependencyError, ModelError, StorageError
+from regard.interop import pooling
 from regard.interop.huggingface import PICKLE_ADVICE, PICKLE_NAMES
 
 PREFIX = "hf:"
@@ -44,7 +45,8 @@ def fetch(source: str, folder: Path) -> None:
             pickles = [file for file in files if any(fnmatch.fnmatch(file, pattern) for pattern in PICKLE_NAMES)]
             found = f"its weights in {', '.join(pickles[:3])}" if pickles else "no weights"
             raise ModelError(f"{source}: has {found}, not in safetensors. {PICKLE_ADVICE}")
-        wanted = [file for file in files if "/" not in file and any(fnmatch.fnmatch(file, each) for each in _WANTED)]
+        top = [file for file in files if "/" not in file and any(fnmatch.fnmatch(file, each) for each in _WANTED)]
+        wanted = top + [file for file in files if file == pooling.FILE]
         huggingface_hub.snapshot_download(name, revision=revision or None, allow_patterns=wanted, local_dir=folder)
     except RepositoryNotFoundError as error:
         raise ModelError(f"{source}: the hub has no such model, or it is private. Check the name.") from error

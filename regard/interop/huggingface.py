@@ -248,8 +248,8 @@ def write_folder(
     publish_folder(out, fill)
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a table as transformers does."""
+def write_json(path: Path, values: Mapping[str, Any] | list[Any]) -> None:
+    """Write a table, or a list, as transformers does."""
     path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

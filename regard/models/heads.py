@@ -30,7 +30,9 @@ class HeadConfig:
     labels: tuple[str, ...] = ()  # of classify (one: a number is predicted) and tag, in the order of the logits
     dropout: float = 0.1  # before classify and tag
     pair: bool | None = None  # whether classify judges pairs of texts; None: not known, as of an imported model
-    pool: Pool = "first"  # of classify: what is read of a text, its first token through the pooling layer or a mean
+    # Of classify, what is read of a text, its first token through the pooling layer or a mean; of others, what a head
+    # for texts that follows begins with.
+    pool: Pool = "first"
     next_sentence: bool = False  # of mask: beside it, whether the second of two texts follows the first
     temperature: float = 1.0  # of classify: logits are divided by it where calibrated probabilities are asked for
 
@@ -42,10 +44,6 @@ class HeadConfig:
             raise ConfigError(f"a head for {self.task!r} {told}")
         if self.pool not in get_args(Pool):
             raise ConfigError(f"pool must be one of {', '.join(get_args(Pool))}, got {self.pool!r}")
-        if self.pool != "first" and self.task != "classify":
-            raise ConfigError(
-                f"pool {self.pool!r} is how whole texts are read, which a head for {self.task!r} does not"
-            )
         if self.next_sentence and self.task != "mask":
             raise ConfigError(f"next_sentence stands beside a head for masked words, not one for {self.task!r}")
         for label in self.labels:

@@ -313,8 +313,12 @@ class Finetuning:
         loaded, digest = encoder_base(name)
         base = loaded.model
         base.encoder = self._of_length(base.encoder)
-        if not (tags or self.model.pool):
+        if self.model.pool is None and base.config.pool != pool:
             head = dataclasses.replace(head, pool=base.config.pool)
+            if not tags:
+                self.reporter.note(
+                    f"told from the {head.pool} of a text's tokens, as {name} was made for (model.pool)."
+                )
         other_unit = head.labels == (_NUMBER,)  # a number in another unit is another question
         model = with_head(base, head, new=other_unit, **dropout)
         assert loaded.tokens is not None

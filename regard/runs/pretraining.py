@@ -305,7 +305,7 @@ class Pretraining:
 
     def _reader_on(self, base: TaskModel) -> TaskModel:
         """The base's encoder under the heads that are taught, its own where it has them."""
-        config = HeadConfig(task="mask", next_sentence=bool(self.model.next_sentence))
+        config = HeadConfig(task="mask", pool=base.config.pool, next_sentence=bool(self.model.next_sentence))
         if config.next_sentence:
             _check_pairs(self.model.base, base.encoder.config)
         return base if base.config == config else with_head(base, config)

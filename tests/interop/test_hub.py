@@ -14,6 +14,7 @@ from command_line import Command
 from tiny_model import make_encoder_folder
 
 from regard.interop import export_folder
+from regard.models.folder import load_encoder
 
 
 class Missing(Exception):
@@ -40,13 +41,15 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
             raise Missing(name)
         if revision not in (None, "main", "refs/pr/1"):
             raise MissingRevision(revision)
-        return [*(path.name for path in state["folder"].iterdir()), "onnx/model.onnx"]
+        files = [path for path in state["folder"].rglob("*") if path.is_file()]
+        return [*(str(path.relative_to(state["folder"])) for path in files), "onnx/model.onnx"]
 
     def snapshot_download(name: str, *, revision: str | None, allow_patterns: list[str], local_dir: Path) -> None:
         state["fetched"] += allow_patterns
         state["revisions"].append(revision)
         local_dir.mkdir()
         for pattern in allow_patterns:
+            (local_dir / pattern).parent.mkdir(exist_ok=True)
             shutil.copy(state["folder"] / pattern, local_dir / pattern)
 
     library, errors = ModuleType("huggingface_hub"), ModuleType("huggingface_hub.errors")
@@ -70,6 +73,15 @@ def test_a_model_is_fetched_by_name(run: Command, tmp_path: Path, hub: dict[str,
     assert labels[0] == labels[1] != ""
     assert "# owner-tiny" in (tmp_path / "models" / "new" / "README.md").read_text()
     assert run("import", "hf:owner/tiny", "--out", tmp_path / "models" / "new").status == 2
+
+
+def test_how_texts_are_read_is_fetched_too(run: Command, tmp_path: Path, hub: dict[str, Any]) -> None:
+    export_folder(make_encoder_folder(tmp_path / "mean", pool="mean"), tmp_path / "mean-theirs")
+    hub["folder"] = tmp_path / "mean-theirs"
+    found = run("import", "hf:owner/tiny", "--out", tmp_path / "new")
+    assert found.status == 0, found.err
+    assert "1_Pooling/config.json" in hub["fetched"]
+    assert load_encoder(tmp_path / "new").model.config.pool == "mean"
 
 
 @pytest.mark.parametrize("revision", ["", "main", "refs/pr/1"])

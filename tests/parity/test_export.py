@@ -1,5 +1,6 @@
 """What `regard export` writes: `transformers` loads it, with equal numbers, and it comes back as it was."""
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,20 @@ def test_a_bigbird_tokenizer_goes_out_as_it_came(tmp_path) -> None:
         assert again(text)["input_ids"] == first(text)["input_ids"], text
     assert again.pad_token_id == first.pad_token_id
     assert huggingface.read_config(tmp_path / "again")["pad_token_id"] == first.pad_token_id
+
+
+def test_how_sentence_transformers_reads_a_text_goes_out_and_comes_back(tmp_path) -> None:
+    folder = make_encoder_folder(tmp_path / "ours", task="none", labels=(), pool="mean")
+    export_folder(folder, tmp_path / "theirs")
+    modules = json.loads((tmp_path / "theirs" / "modules.json").read_text())
+    assert [module["path"] for module in modules] == ["", "1_Pooling"]
+    pooling = huggingface.read_json(tmp_path / "theirs" / "1_Pooling" / "config.json")
+    assert pooling["word_embedding_dimension"] == load_encoder(folder).model.encoder.config.hidden_size
+    assert [key for key, value in pooling.items() if value is True] == ["pooling_mode_mean_tokens"]
+    assert import_folder(tmp_path / "theirs", tmp_path / "back") == []
+    assert load_encoder(tmp_path / "back").model.config.pool == "mean"
+    export_folder(make_encoder_folder(tmp_path / "plain", task="none", labels=()), tmp_path / "plain-theirs")
+    assert not (tmp_path / "plain-theirs" / "modules.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -299,8 +299,19 @@ def test_a_label_is_told_from_the_mean_of_all_tokens(tmp_path: Path, base: Path,
         train(tmp_path / "tags", write(tmp_path, "tag"), base, "tag", pool="mean")
     with pytest.raises(ConfigError, match="pool must be one of first, mean, got 'last'"):
         HeadConfig(task="classify", labels=("a", "b"), pool="last")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="pool 'mean' is how whole texts are read, which a head for 'mask' does not"):
-        HeadConfig(task="mask", pool="mean")
+
+
+def test_a_label_is_told_as_a_bare_base_says(tmp_path: Path) -> None:
+    base = make_encoder_folder(tmp_path / "mean", task="none", labels=(), pool="mean")
+    data = write(tmp_path, "classify")
+    _, listener = train(tmp_path / "run", data, base, max_steps=1)
+    assert load_encoder(tmp_path / "run").model.config.pool == "mean"
+    assert any("told from the mean of a text's tokens" in each for each in listener.notes)
+    train(tmp_path / "first", data, base, max_steps=1, pool="first")
+    assert load_encoder(tmp_path / "first").model.config.pool == "first"
+    _, listener = train(tmp_path / "tags", write(tmp_path, "tag"), base, "tag", max_steps=1)
+    assert load_encoder(tmp_path / "tags").model.config.pool == "mean", "for a head for texts after it"
+    assert not any("told from the mean" in each for each in listener.notes)
 
 
 def test_a_student_reads_as_its_teacher_does(tmp_path: Path, base: Path) -> None:

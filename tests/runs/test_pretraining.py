@@ -291,11 +291,12 @@ def test_a_run_that_died_goes_on_bit_for_bit(tmp_path: Path, text: Path) -> None
 
 
 def test_a_model_goes_on_with_its_tokenizer(tmp_path: Path, text: Path) -> None:
-    base = make_encoder_folder(tmp_path / "base", task="mask")
+    base = make_encoder_folder(tmp_path / "base", task="mask", pool="mean")
     best, _ = train(tmp_path / "run", text, base, max_steps=1, learning_rate=1e-12, average_decay=0.0)
     before, after = (read_weights(folder / "model.safetensors") for folder in (base, tmp_path / "run" / "model"))
     assert all((before[name] - after[name]).abs().max() < 1e-6 for name in before)
     assert load_encoder(tmp_path / "run").tokens.vocab_size == load_encoder(base).tokens.vocab_size
+    assert load_encoder(tmp_path / "run").model.config.pool == "mean", "for a head for texts after it"
     headless = make_encoder_folder(tmp_path / "headless")
     again, _ = train(tmp_path / "new-head", text, headless, max_steps=1)
     assert again["dev_loss"] != best["dev_loss"]
