@@ -7,5 +7,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 data=${REGARD_DATA:-$here/../../../shared/data}/longdoc
 [ -d "$runs/minilm" ] || regard import "$minilm" --out "$runs/minilm"
 regard finetune "$runs/minilm" "$data/movie-reviews.train.jsonl.gz" --task classify -c "$here/reviews.toml" \
-    --set data.dev_rows=160 --out "$runs/reviews"
+    --set data.dev_rows=160 --set model.pool=first --out "$runs/reviews"
 regard evaluate "$runs/reviews" "$data/movie-reviews.dev.jsonl.gz"
