@@ -1,6 +1,7 @@
 """BERT and DistilBERT: our encoders through the shipped importer give the numbers of `transformers`, in float64."""
 
 import json
+import os
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from regard.errors import ModelError
 from regard.interop import bert, huggingface, import_folder
+from regard.interop.bert_tokens import read_tokens
 from regard.models import ENCODERS
 from regard.models.folder import load_encoder
 from regard.nn.padded import Padded
@@ -283,3 +285,26 @@ def test_a_folder_keeps_the_numbers(tmp_path) -> None:
     assert max(differences(reference, loaded.model, (12, 7, 1)).values()) < 1e-4
     assert loaded.model.config.labels == ("no", "perhaps", "yes")
     assert loaded.tokens is None
+
+
+@pytest.mark.skipif(
+    "REGARD_MINILM" not in os.environ, reason="REGARD_MINILM names no trained weights; see bench/minilm.py"
+)
+def test_trained_weights_give_the_states_of_transformers() -> None:
+    folder = Path(os.environ["REGARD_MINILM"])
+    tensors = huggingface.read_tensors(folder)
+    doubled = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    ours = bert.convert(huggingface.read_config(folder), doubled)
+    reference = transformers.AutoModel.from_pretrained(folder, dtype=torch.float64).eval()
+    found = differences(reference, ours, (200, 57, 9, 1))
+    assert max(found.values()) < 1e-10, found
+    tokens, _ = read_tokens(folder, vocab_size=ours.encoder.config.vocab_size)
+    assert tokens is not None
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    for text in (
+        "The hare hid behind the bush because it was tall.",
+        "São Paulo's 1,000 naïve cafés… 東京",
+        "",
+        "[SEP]",
+    ):
+        assert tokens.encode(text).ids == theirs(text, split_special_tokens=True)["input_ids"], text
