@@ -21,18 +21,20 @@ _OLD_KEYS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+_OTHER_KEYS = ("pooling_mode", "word_embedding_dimension", "embedding_dimension", "include_prompt")
 
 
 def read(folder: Path) -> tuple[Pool, list[str]]:
     """What a head for texts on this encoder shall read, and a sentence if the folder says what we do not have.
 
     Raises:
-        ModelError: 1_Pooling/config.json is there and is no table, or says how in no way that we know.
+        ModelError: 1_Pooling/config.json is there and is no table, or has a key or a way that we do not know.
     """
     path = folder / FILE
     if not path.is_file():
         return "first", []
     told = huggingface.read_json(path)
+    huggingface.check_keys(told, {*_OLD_KEYS, *_OTHER_KEYS}, {}, str(path))
     mode = told.get("pooling_mode") or [new for old, new in _OLD_KEYS.items() if told.get(old)] or "mean"
     modes = mode if isinstance(mode, list) else [mode]
     if unknown := [each for each in modes if each not in _OLD_KEYS.values()]:

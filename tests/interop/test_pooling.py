@@ -56,6 +56,7 @@ def test_a_plain_folder_says_nothing(tmp_path: Path) -> None:
     ("said", "message"),
     [
         (["mean"], "holds list, expected a table"),
+        ({**OLD, "pooling_mode_median": True}, r"unknown setting pooling_mode_median \(True\)"),
         ({"pooling_mode": "median"}, "pooling_mode is 'median', expected cls, max, mean"),
         ({"pooling_mode": [7]}, "pooling_mode is 7, expected cls"),
         ({"pooling_mode": {"mean": True}}, "pooling_mode is {'mean': True}, expected cls"),
