@@ -28,8 +28,12 @@ Prediction = Classified | float | list[TaggedWord]
 DEFAULT_SEARCH = SearchOptions()
 
 
-def load(folder: str | Path) -> "Model":
+def load(folder: str | Path, *, float32: bool = False) -> "Model":
     """Load a model folder, or the model of a run folder.
+
+    Args:
+        float32: take an encoder's matrix products in float32, as all other models do, also where the processor is
+            faster in bfloat16.
 
     Raises:
         ModelError: it is no model folder, or a damaged one.
@@ -46,7 +50,7 @@ def load(folder: str | Path) -> "Model":
     path = Path(folder)
     kind = kind_of(path)
     if kind is Encoder:
-        return Encoder(EncoderEngine.from_folder(path), path.name)
+        return Encoder(EncoderEngine.from_folder(path, float32=float32), path.name)
     if kind is LanguageModel:
         return LanguageModel(DecoderEngine.from_folder(path), path.name)
     return Translator(TorchEngine.from_folder(path), path.name)

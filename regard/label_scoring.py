@@ -40,6 +40,7 @@ class LabelReport:
     loss: float  # nats a label; of numbers the mean squared error
     skipped: dict[str, int]  # texts that were not judged, by reason
     in_stretches: int  # texts longer than the model takes, judged by what it says of their stretches
+    products: str  # the type in which the encoder multiplied: "float32" or "bfloat16"
     classes: list[ClassRow]  # none for tags and numbers
     calibration_errors: tuple[float, float] | None  # percent, of classes: as they are, and calibrated
     unknown_tags: dict[str, int]  # words whose tag the model has not learnt, by tag; they count as missed
@@ -68,7 +69,10 @@ class LabelReport:
             lines += [
                 f"  {row.label:<{width}} {row.n:>7,} {row.precision:>10.1f} {row.recall:>7.1f}" for row in self.classes
             ]
-        return [*lines, "", "intervals: the middle 95 % of 1,000 bootstrap samples of the texts"]
+        lines += ["", "intervals: the middle 95 % of 1,000 bootstrap samples of the texts"]
+        if self.products != "float32":
+            lines.append(f"products in {self.products}, as this processor is faster at; --float32 takes them in full")
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """For machines."""
@@ -78,19 +82,26 @@ class LabelReport:
 
 
 def evaluate_encoder(
-    model: Path, data: Sequence[str], columns: Columns, *, pair: bool | None = None, split_long: bool = False
+    model: Path,
+    data: Sequence[str],
+    columns: Columns,
+    *,
+    pair: bool | None = None,
+    split_long: bool = False,
+    float32: bool = False,
 ) -> LabelReport:
     """Predict the labels of DATA and score them.
 
     Args:
         pair: whether each text is two; None: as the model has learnt.
         split_long: judge also texts that are longer than the model takes, read in stretches.
+        float32: as in `regard.load`.
 
     Raises:
         ConfigError: the model has learnt otherwise, or pairs are to be split.
         RegardError: of the model or the data.
     """
-    encoder = regard.api.load(model)
+    encoder = regard.api.load(model, float32=float32)
     head = encoder.engine.model.config
     if head.task not in ("classify", "tag"):
         raise encoder.refusal("be scored: it has no head that labels")
@@ -114,6 +125,7 @@ def evaluate_encoder(
         loss=found.loss,
         skipped={**rows.skipped, "longer than the model takes": 0 if split_long else found.too_long},
         in_stretches=found.too_long if split_long else 0,
+        products=encoder.engine.products,
         classes=classes,
         calibration_errors=errors,
         unknown_tags=found.unknown_tags,

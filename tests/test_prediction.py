@@ -138,7 +138,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Any:
         tokenizer = transformers.BertTokenizer(str(folder / "vocab.txt"))
         tokenizer.save_pretrained(folder)
         import_folder(folder, folder / "ours")
-        return transformers.pipeline(task, model=model, tokenizer=tokenizer), regard.load(folder / "ours")
+        return transformers.pipeline(task, model=model, tokenizer=tokenizer), regard.load(folder / "ours", float32=True)
 
     return make
 

@@ -46,6 +46,9 @@ SplitLongOption = Annotated[
         help="Texts longer than an encoder takes are read in overlapping stretches; else they are left out or refused.",
     ),
 ]
+Float32Option = Annotated[
+    bool, typer.Option("--float32", help="An encoder multiplies in float32 also where bfloat16 is faster.")
+]
 OutOption = Annotated[
     str, typer.Option("--out", "-o", help="File (folder for several inputs, or with / at its end); else stdout.")
 ]

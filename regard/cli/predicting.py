@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from regard.cli.options import JsonOption, OtherOption, OutOption, SplitLongOption, TextOption, refuse_options
+from regard.cli.options import (
+    Float32Option,
+    JsonOption,
+    OtherOption,
+    OutOption,
+    SplitLongOption,
+    TextOption,
+    refuse_options,
+)
 from regard.errors import ConfigError, InputError, TextError
 from regard.formats.files import kind_suffix
 from regard.formats.tables import SUFFIXES
@@ -46,6 +54,7 @@ def predict(
         bool, typer.Option("--calibrated", help="Probabilities as often right as they say, by fine-tuning's dev set.")
     ] = False,
     split_long: SplitLongOption = False,
+    float32: Float32Option = False,
     count: Annotated[int | None, typer.Option(help="With --fill, how many guesses a mask (5).")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -78,7 +87,7 @@ def predict(
     if not any(_is_table(source) for source, _ in ways):
         refuse_options("lines of text", {"text": text, "other": other})
     columns = Columns(text=tuple(text or ()), other=other)
-    loaded = regard.api.load(model)
+    loaded = regard.api.load(model, float32=float32)
     if isinstance(loaded, regard.api.Encoder) and not fill:
         pair = reads_pairs(loaded, pair or bool(other) or None)
 

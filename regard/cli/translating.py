@@ -10,6 +10,7 @@ import typer
 
 from regard.cli.options import (
     DataArgument,
+    Float32Option,
     FromOption,
     JsonOption,
     LabelOption,
@@ -134,6 +135,7 @@ def evaluate(
     other: OtherOption = "",
     pair: Annotated[bool, typer.Option("--pair", help="Each row of an encoder's DATA has two texts.")] = False,
     split_long: SplitLongOption = False,
+    float32: Float32Option = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the translations (or labels) here.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -155,7 +157,7 @@ def evaluate(
     usual = SearchOptions()
     edges, options = length_edges(lengths), SearchOptions(beam_size=beam, length_penalty=length_penalty)
     kind = regard.api.kind_of(model)
-    labels = {"label": label, "text": text, "other": other, "pair": pair, "split_long": split_long}
+    labels = {"label": label, "text": text, "other": other, "pair": pair, "split_long": split_long, "float32": float32}
     translations = {
         "against": against,
         "paper": paper,
@@ -180,7 +182,9 @@ def evaluate(
     with writer(out) if out else nullcontext() as write:  # opened first: a mistake shows before the long work
         if kind is regard.api.Encoder:
             columns = Columns(label=label, text=tuple(text or ()), other=other)
-            report = evaluate_encoder(model, data, columns, pair=pair or bool(other) or None, split_long=split_long)
+            report = evaluate_encoder(
+                model, data, columns, pair=pair or bool(other) or None, split_long=split_long, float32=float32
+            )
         else:
             report = evaluate_models(
                 model,

@@ -15,17 +15,28 @@ from regard.engines.single import SingleTextEngine
 from regard.errors import ConfigError, ModelError
 from regard.models.folder import load_encoder
 from regard.models.heads import TaskModel
+from regard.nn.layers import fast_in_bf16, round_weights
 from regard.nn.padded import Padded
 
 
 class EncoderEngine(SingleTextEngine[TaskModel, TextTokens]):
     """Runs an encoder in evaluation mode. Batches hold inputs of one padded length, results come in input order."""
 
+    products = "float32"  # the type in which the encoder multiplies; its head always does in float32
+
     @classmethod
-    def from_folder(cls, folder: Path) -> "EncoderEngine":
-        """Load a model folder or a run folder."""
+    def from_folder(cls, folder: Path, *, float32: bool = False) -> "EncoderEngine":
+        """Load a model folder or a run folder.
+
+        Args:
+            float32: multiply in float32 also where the processor is faster in bfloat16.
+        """
         loaded = load_encoder(folder)
-        return cls(loaded.model, loaded.tokens, language=loaded.language)
+        engine = cls(loaded.model, loaded.tokens, language=loaded.language)
+        if fast_in_bf16() and not float32:
+            round_weights(loaded.model.encoder)
+            engine.products = "bfloat16"
+        return engine
 
     @property
     def max_length(self) -> int:

@@ -1,6 +1,7 @@
 """The engine of encoders: a text's numbers do not depend on its company, and nothing is cut."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 from tiny_model import SOURCES, make_encoder, make_encoder_folder, make_text_tokens
 
 from regard.data.text_tokens import TextTokens
+from regard.engines import encoder
 from regard.engines.encoder import EncoderEngine
 from regard.errors import ConfigError, ModelError
 from regard.models.heads import LabelHead
+from regard.nn.layers import round_weights
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +26,17 @@ def texts(count: int) -> list[str]:
     return [" ".join(rng.choices(words, k=rng.randint(1, 8))) for _ in range(count)]
 
 
+@pytest.mark.parametrize("products", ["float32", "bfloat16"])
 @pytest.mark.parametrize("arch", ["bert", "bigbird"])
 @pytest.mark.parametrize(
     ("task", "pool"), [("mask", "first"), ("classify", "first"), ("classify", "mean"), ("tag", "first")]
 )
-def test_a_text_has_the_same_numbers_in_any_company(tokens: TextTokens, task: str, pool: str, arch: str) -> None:
+def test_a_text_has_the_same_numbers_in_any_company(
+    tokens: TextTokens, task: str, pool: str, arch: str, products: str
+) -> None:
     model = make_encoder(tokens, task, () if task == "mask" else ("a", "b", "c"), arch, pool=pool)
+    if products == "bfloat16":
+        round_weights(model.encoder)
     inputs = [tokens.encode(text, other) for text, other in zip(texts(30), [*texts(10), *[None] * 20], strict=True)]
     engine, small = EncoderEngine(model, tokens), EncoderEngine(model, tokens, batch_tokens=60)
     together, apart = engine.logits(inputs), small.logits(inputs)
@@ -57,6 +65,23 @@ def test_a_text_is_told_by_its_first_token_or_by_the_mean_of_all(tokens: TextTok
                 mean = states.mean(axis=0)
                 vector = (mean - mean.mean()) / np.sqrt(mean.var() + 1e-5)
             np.testing.assert_allclose(logits, weight @ vector + bias, atol=1e-5)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_products_are_in_bf16_where_the_processor_is_fast_at_them_and_float32_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fast: bool
+) -> None:
+    monkeypatch.setattr(encoder, "fast_in_bf16", lambda: fast)
+    folder = make_encoder_folder(tmp_path / "bert", task="classify", labels=("no", "yes"))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    engine, full = EncoderEngine.from_folder(folder), EncoderEngine.from_folder(folder, float32=True)
+    assert (engine.products, full.products) == ("bfloat16" if fast else "float32", "float32")
+    found, expected = (
+        np.stack(each.logits([each.tokens.encode(text) for text in texts(20)])) for each in (engine, full)
+    )
+    assert np.array_equal(found, expected) != fast
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_logits_at_some_tokens_are_those_of_all(tokens: TextTokens) -> None:

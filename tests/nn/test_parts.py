@@ -7,7 +7,7 @@ import torch
 from tiny_model import SIZES
 
 from regard.models import MODELS, build
-from regard.nn.layers import Dropout, Linear, OutputLayer, Residual, dropout, multiply_in_bf16
+from regard.nn.layers import Dropout, Linear, OutputLayer, Residual, dropout, multiply_in_bf16, round_weights
 from regard.nn.padded import Padded, pad
 from regard.nn.positions import PositionalEmbedding, sinusoids
 from regard.nn.recurrent import GRU, LSTM, AttentiveGRUCell, Bidirectional, last_real, reverse_padded
@@ -183,6 +183,29 @@ def test_a_linear_map_in_bf16_is_close_while_training_and_exact_otherwise(bias: 
     layer.bf16_products = True
     layer.eval()
     assert torch.equal(layer(inputs), results[1][0]), "outside training products are taken in full"
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [24, 384])
+def test_a_linear_map_with_rounded_weights_is_close_and_each_row_its_own(bias: bool, size: int) -> None:
+    torch.manual_seed(0)
+    layer = Linear(size, 2 * size, bias=bias)
+    if bias:
+        torch.nn.init.normal_(layer.bias)
+    inputs = torch.randn(20, 8, size)
+    with torch.inference_mode():
+        expected = layer(inputs)
+        round_weights(layer)
+        found = layer(inputs)
+        assert found.dtype == torch.float32
+        assert not torch.equal(found, expected), "bf16 was asked for"
+        assert (found - expected).norm() < 0.01 * expected.norm()
+        for number in range(len(inputs)):
+            assert torch.equal(layer(inputs[number : number + 1])[0], found[number])
+    assert {name: str(each.dtype)[6:] for name, each in layer.named_parameters()} == {
+        "weight": "bfloat16",
+        **({"bias": "float32"} if bias else {}),
+    }
 
 
 def test_log_probabilities_of_many_labels_are_those_of_the_whole_softmax() -> None:

@@ -147,7 +147,7 @@ def test_pipelines_say_what_regard_predicts(run: Command, tmp_path, arch) -> Non
         out = tmp_path / f"{task}-hf"
         found = run("export", folder, "--to", "hf", "--out", out)
         assert (found.status, found.out) == (0, ""), found.err
-        ours, theirs = regard.load(folder), transformers.pipeline(name, model=str(out))
+        ours, theirs = regard.load(folder, float32=True), transformers.pipeline(name, model=str(out))
         tokenizer = transformers.AutoTokenizer.from_pretrained(out)
         for text in [*texts, "unseen é", ""]:
             assert tokenizer(text)["input_ids"] == ours.engine.tokens.encode(text).ids
