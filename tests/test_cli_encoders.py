@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 from command_line import Command
 from tiny_model import make_encoder_folder, make_folder
 
+from regard.engines import encoder
 from regard.models import folder
 
 SMALL = [
@@ -327,3 +328,22 @@ def test_mistakes(run: Command, tmp_path: Path, reviews: Path) -> None:
         assert message in found.err
         assert not found.out
     assert not (out / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_evaluate_says_in_which_type_it_multiplied_and_float32_can_be_asked(
+    run: Command, tmp_path: Path, reviews: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    monkeypatch.setattr(encoder, "fast_in_bf16", lambda: fast)
+    model = make_encoder_folder(tmp_path / "bert", task="classify", labels=("no", "yes"))
+    for more in ([], ["--float32"]):
+        rounded = fast and not more
+        assert ("products in bfloat16" in run("evaluate", model, reviews, *COLUMNS, *more).out) == rounded
+        report = json.loads(run("evaluate", model, reviews, *COLUMNS, *more, "--json").out)
+        assert report["products"] == ("bfloat16" if rounded else "float32")
+    plain, full = (run("predict", model, *more, "--json", stdin="the cat\n").lines for more in ([], ["--float32"]))
+    assert (plain != full) == fast
+    (tmp_path / "pairs.tsv").write_text("the cat\to gato\n", encoding="utf-8")
+    translator = make_folder(tmp_path / "translator")
+    refused = run("evaluate", translator, tmp_path / "pairs.tsv", "--float32")
+    assert refused.status == 2 and "--float32: says nothing of" in refused.err
