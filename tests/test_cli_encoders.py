@@ -346,4 +346,5 @@ def test_evaluate_says_in_which_type_it_multiplied_and_float32_can_be_asked(
     (tmp_path / "pairs.tsv").write_text("the cat\to gato\n", encoding="utf-8")
     translator = make_folder(tmp_path / "translator")
     refused = run("evaluate", translator, tmp_path / "pairs.tsv", "--float32")
-    assert refused.status == 2 and "--float32: says nothing of" in refused.err
+    assert refused.status == 2
+    assert "--float32: says nothing of" in refused.err
