@@ -110,7 +110,7 @@ def ours(rows: LabelledSet) -> dict[str, Callable[[], None]]:
     with tempfile.TemporaryDirectory() as folder:
         import_folder(WEIGHTS, Path(folder) / "model")
         loaded = load_encoder(Path(folder) / "model")
-        reader = load_encoder(Path(folder) / "model").model.encoder
+        reader = load_encoder(Path(folder) / "model").model.encoder  # its own: rounded weights do not learn
     tokens = loaded.tokens
     assert tokens is not None
     names = rows.names()

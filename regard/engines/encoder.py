@@ -22,8 +22,6 @@ from regard.nn.padded import Padded
 class EncoderEngine(SingleTextEngine[TaskModel, TextTokens]):
     """Runs an encoder in evaluation mode. Batches hold inputs of one padded length, results come in input order."""
 
-    products = "float32"  # the type in which the encoder multiplies; its head always does in float32
-
     @classmethod
     def from_folder(cls, folder: Path, *, float32: bool = False) -> "EncoderEngine":
         """Load a model folder or a run folder.
@@ -32,11 +30,15 @@ class EncoderEngine(SingleTextEngine[TaskModel, TextTokens]):
             float32: multiply in float32 also where the processor is faster in bfloat16.
         """
         loaded = load_encoder(folder)
-        engine = cls(loaded.model, loaded.tokens, language=loaded.language)
         if fast_in_bf16() and not float32:
             round_weights(loaded.model.encoder)
-            engine.products = "bfloat16"
-        return engine
+        return cls(loaded.model, loaded.tokens, language=loaded.language)
+
+    @property
+    def products(self) -> str:
+        """The type in which the encoder multiplies; its head always does in float32."""
+        types = {parameter.dtype for parameter in self.model.encoder.parameters()}
+        return "bfloat16" if torch.bfloat16 in types else "float32"
 
     @property
     def max_length(self) -> int:

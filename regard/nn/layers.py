@@ -96,7 +96,7 @@ class Linear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         if self.bf16_products and self.training and self.out_features > 1:  # one column is not worth the rounding
             return _Bf16Linear.apply(input, self.weight, self.bias)
-        if self.weight.dtype == torch.bfloat16 != input.dtype:
+        if self.weight.dtype == torch.bfloat16 and input.dtype != torch.bfloat16:
             outputs = F.linear(input.to(torch.bfloat16), self.weight).to(input.dtype)
             return outputs if self.bias is None else outputs.add_(self.bias)
         return F.linear(input, self.weight, self.bias)
